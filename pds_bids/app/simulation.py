@@ -1,0 +1,78 @@
+"""Anatomies and banks of simulated pairs, made in parallel."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.seeds import derived_seed
+
+if TYPE_CHECKING:
+    from pds_bids.training.data import PairBank, Sample
+
+
+def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cpu") -> Sample:
+    """One random pair from one anatomy, as a bank stores it.
+
+    Parameters
+    ----------
+    structures
+        (160, 192, 176) `Structure` codes.
+    seed
+        Everything random follows from it.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from pds_bids.core.modality import Modality
+    from pds_bids.simulation.cohort import simulate_pair
+    from pds_bids.training.data import Sample, masked_median
+
+    generator = torch.Generator(device).manual_seed(seed)
+    pair = simulate_pair(torch.from_numpy(structures).to(device), generator)
+    images = [pair.images[m] / masked_median(pair.images[m], pair.masks[m]) for m in Modality]
+    tissue = F.avg_pool3d(pair.tissue[None], 2)[0]
+    tissue = torch.cat([tissue, (1 - tissue.sum(0, keepdim=True)).clamp(min=0)])
+    return Sample(
+        torch.stack(images).clamp(max=10).half().cpu().numpy(),
+        torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
+        (tissue * 255).round().to(torch.uint8).cpu().numpy(),
+    )
+
+
+def _fill(folder: Path, structures: NDArray[np.uint8], anatomy: int, rows: range, seed: int) -> None:
+    import torch
+
+    from pds_bids.training.data import PairBank
+
+    torch.set_num_threads(1)
+    bank = PairBank.load(folder, "r+")
+    for row in rows:
+        bank.put(row, simulated_sample(structures, derived_seed(seed, "pair", anatomy, row)), anatomy)
+
+
+def simulate_bank(
+    anatomies: dict[int, NDArray[np.uint8]], per_anatomy: int, folder: Path, seed: int, processes: int
+) -> PairBank:
+    """Fill a bank with `per_anatomy` variants of each anatomy.
+
+    Parameters
+    ----------
+    anatomies
+        Number of the anatomy -> (160, 192, 176) `Structure` codes.
+    """
+    from pds_bids.training.data import PairBank
+
+    PairBank.create(folder, len(anatomies) * per_anatomy)
+    with ProcessPoolExecutor(processes) as pool:
+        jobs = [
+            pool.submit(_fill, folder, s, number, range(k * per_anatomy, (k + 1) * per_anatomy), seed)
+            for k, (number, s) in enumerate(sorted(anatomies.items()))
+        ]
+        for job in jobs:
+            job.result()
+    return PairBank.load(folder)

@@ -1,0 +1,1 @@
+"""BIDS in, BIDS derivatives out: the only user of pybids."""

@@ -1,0 +1,160 @@
+"""The files that make an output folder a BIDS derivative dataset and say what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pds_bids.bids.derivatives import RAW_DATASET
+from pds_bids.bids.inventory import require_dataset
+from pds_bids.bids.writing import write_json, write_text
+from pds_bids.core.errors import CannotWriteError
+
+PIPELINE = "pds-bids"
+BIDS_VERSION = "1.10.0"
+METHOD_PAPER = "https://arxiv.org/abs/2511.04963"
+DEVELOPERS = "The pds-bids developers"
+ACKNOWLEDGE = "Cite the software, the method and the input dataset, and say that the volumes are synthetic."
+
+_CONTAINER_VARIABLES = {
+    "PDS_BIDS_DOCKER_TAG": ("docker", "Tag"),
+    "PDS_BIDS_SINGULARITY_URL": ("singularity", "URI"),
+}
+"""Set inside our images: environment variable to container type and the field it fills."""
+
+DESCRIPTIONS = {
+    "preproc": "Mean of the acquired series after motion correction and bias field correction",
+    "brain": "Brain mask of the acquired mean volume",
+    "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
+    "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units",
+}
+"""What each `desc-` label of the outputs means."""
+
+BIDSIGNORE = ("*.html", "logs/", "log", "figures", "*_xfm.*", "*_boldref.*", "group_*", "CITATION.cff")
+"""What the validator does not know. A `CITATION.cff` it allows only without `Authors`, and then warns of too
+few authors: hidden here, and written from the same list so that the two cannot disagree."""
+
+_README = """\
+# SYNTHETIC mean volumes made by pds-bids
+
+For every subject and session with one of the two modalities, mean fMRI (BOLD) and mean dMRI (trace), this
+dataset holds the other one as a **synthetic** volume, predicted by a network from the acquired one.
+Nothing named `desc-synth` or `desc-synthstd` was measured.
+
+- A mean volume has no time axis and no gradient table: no connectivity, no tractography.
+- Intensities are relative: the median of the brain is 1.
+- For research only, never for diagnosis.
+
+`desc-preproc` is the acquired source, `desc-synth` the synthetic volume, `desc-synthstd` its voxelwise
+uncertainty. A name without `space-` means the grid of the subject's own source image. Each sidecar names the
+sources, and for synthetic volumes the model, its weights and the seed.
+
+Open `sub-*.html` for a report per participant.
+
+Made from "{name}" (its licence: {licence}).
+"""
+
+
+def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
+    """Write what stands at the top of the output dataset; safe when several processes do it at once.
+
+    Parameters
+    ----------
+    out
+        The derivative dataset.
+    bids_dir
+        The raw dataset it is made from.
+    version
+        Of this program.
+
+    Raises
+    ------
+    CannotWriteError
+        If the folder cannot be written, or holds another program's dataset.
+    """
+    path = out / "dataset_description.json"
+    _require_ours(path)
+    raw = require_dataset(bids_dir)
+    write_json(path, _description(raw, _raw_uri(out, bids_dir), version))
+    rows = ["desc_id\tdescription", *(f"desc-{label}\t{text}" for label, text in DESCRIPTIONS.items())]
+    write_text(out / "descriptions.tsv", "\n".join(rows) + "\n")
+    write_json(out / "descriptions.json", {"Description": "What each desc- label of this dataset means"})
+    write_text(out / ".bidsignore", "\n".join(BIDSIGNORE) + "\n")
+    write_text(
+        out / "README.md", _README.format(name=raw["Name"], licence=raw.get("License") or "not stated")
+    )
+    write_text(out / "CITATION.cff", _citation(raw))
+
+
+def _require_ours(path: Path) -> None:
+    """An output folder that another program owns would lose its description: refuse."""
+    try:
+        makers = json.loads(path.read_text(encoding="utf-8")).get("GeneratedBy", [{}])
+        ours = any(maker.get("Name") == PIPELINE for maker in makers)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CannotWriteError(f"{path}: cannot be read ({error}); choose another output folder") from error
+    if not ours:
+        raise CannotWriteError(f"{path}: not made by {PIPELINE}; choose another output folder")
+
+
+def _description(raw: Mapping[str, Any], raw_uri: str, version: str) -> dict[str, Any]:
+    description = {
+        "Name": f"{PIPELINE}: SYNTHETIC mean fMRI and dMRI volumes of {raw['Name']}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "License": raw.get("License"),
+        "Authors": _authors(raw),
+        "HowToAcknowledge": ACKNOWLEDGE,
+        "ReferencesAndLinks": [METHOD_PAPER],
+        "GeneratedBy": [_generated_by(version)],
+        "SourceDatasets": [{"DOI": raw["DatasetDOI"]} if raw.get("DatasetDOI") else {"URL": raw_uri}],
+        "DatasetLinks": {RAW_DATASET: raw_uri},
+    }
+    return {key: value for key, value in description.items() if value}
+
+
+def _authors(raw: Mapping[str, Any]) -> list[str]:
+    """Those who acquired the input come first."""
+    named = raw.get("Authors")
+    acquired_by = named if isinstance(named, list) and named else [f"The authors of {raw['Name']}"]
+    return [*map(str, acquired_by), DEVELOPERS]
+
+
+def _citation(raw: Mapping[str, Any]) -> str:
+    """The citation file; strings from outside are quoted as JSON, which is YAML too."""
+    authors = "\n".join(f"  - name: {json.dumps(name)}" for name in _authors(raw))
+    return f"""\
+cff-version: 1.2.0
+message: {ACKNOWLEDGE}
+title: {json.dumps(f"SYNTHETIC mean fMRI and dMRI volumes of {raw['Name']}")}
+type: dataset
+authors:
+{authors}
+references:
+  - type: article
+    title: The method
+    authors:
+      - name: The authors of arXiv:2511.04963
+    url: {METHOD_PAPER}
+"""
+
+
+def _generated_by(version: str) -> dict[str, Any]:
+    maker: dict[str, Any] = {"Name": PIPELINE, "Version": version}
+    for variable, (kind, place) in _CONTAINER_VARIABLES.items():
+        if value := os.environ.get(variable):
+            maker["Container"] = {"Type": kind, place: value}
+    return maker
+
+
+def _raw_uri(out: Path, bids_dir: Path) -> str:
+    """Relative where the output lies inside the input, so that the pair may move; a file URI otherwise."""
+    inner, outer = out.resolve(), bids_dir.resolve()
+    if inner.is_relative_to(outer):
+        return "/".join([".."] * len(inner.relative_to(outer).parts))
+    return outer.as_uri()

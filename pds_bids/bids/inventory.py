@@ -1,0 +1,178 @@
+"""Who has which modality and misses which: the plan of a run. Reads directory listings, never a voxel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pds_bids.bids.discovery import find_t1w, images, labelled_folders, visit_folder
+from pds_bids.bids.naming import natural_key
+from pds_bids.core.config import Selection
+from pds_bids.core.errors import NotBidsError, NothingSelectedError
+from pds_bids.core.modality import Modality
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One subject in one session: the unit of work.
+
+    Attributes
+    ----------
+    subject
+        Label without `sub-`.
+    session
+        Label without `ses-`; None in a dataset without sessions.
+    acquired
+        Modalities with a series to start from (of the selected task, where one is selected).
+    has_t1w
+        Whether there is a T1w image in this session or in another one of the subject.
+    tasks
+        BOLD tasks found, selected or not.
+    unreadable
+        Links that point nowhere and folders that may not be listed: none of them counts as acquired.
+    """
+
+    subject: str
+    session: str | None
+    acquired: frozenset[Modality]
+    has_t1w: bool
+    tasks: tuple[str, ...] = ()
+    unreadable: tuple[Path, ...] = ()
+
+    @property
+    def missing(self) -> frozenset[Modality]:
+        """Modalities without a series."""
+        return frozenset(Modality) - self.acquired
+
+    @property
+    def label(self) -> str:
+        """How people and paths name the visit.
+
+        >>> Visit("01", "02", frozenset(), has_t1w=False).label
+        'sub-01/ses-02'
+        """
+        return visit_folder(Path(), self.subject, self.session).as_posix()
+
+    def folder(self, root: Path) -> Path:
+        """The visit's folder in a raw or derived dataset."""
+        return visit_folder(root, self.subject, self.session)
+
+    def targets(self, wanted: Iterable[Modality], evaluate: bool) -> tuple[Modality, ...]:
+        """What is to be synthesised: the missing modalities whose other one was acquired.
+
+        Parameters
+        ----------
+        wanted
+            Modalities the user asks for.
+        evaluate
+            Also synthesise acquired modalities, to be scored against the real ones.
+
+        Examples
+        --------
+        >>> Visit("01", None, frozenset({Modality.DWI}), has_t1w=True).targets(Modality, evaluate=False)
+        (<Modality.BOLD: 'bold'>,)
+        """
+        candidates = frozenset(Modality) if evaluate else self.missing
+        return tuple(target for target in wanted if target in candidates and target.other in self.acquired)
+
+
+def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
+    """List the selected visits of a dataset, in natural order.
+
+    Parameters
+    ----------
+    bids_dir
+        A raw BIDS dataset; one subject alone in a sparse checkout is enough.
+    selection
+        Which participants, sessions and task take part.
+
+    Raises
+    ------
+    NotBidsError
+        If the folder is not a BIDS dataset.
+    NothingSelectedError
+        If a selected participant, session or task does not exist, or nothing is left.
+    """
+    require_dataset(bids_dir)
+    subjects = labelled_folders(bids_dir, "sub")
+    if not subjects:
+        raise NotBidsError(f"{bids_dir}: has no sub-* folder; give the folder that holds the subjects")
+    _require_known("participant", selection.participants, subjects, bids_dir)
+    chosen = [label for label in subjects if label in selection.participants or not selection.participants]
+    sessions = {label: _sessions(subjects[label]) for label in chosen}
+    known = {session for found in sessions.values() for session in found if session is not None}
+    _require_known("session", selection.sessions, known, bids_dir)
+    visits = [
+        _visit(bids_dir, subject, session, selection.task)
+        for subject in chosen
+        for session in sessions[subject]
+        if session in selection.sessions or not selection.sessions
+    ]
+    tasks = {task for visit in visits for task in visit.tasks}
+    if selection.task and tasks:  # where there is no BOLD at all, no task contradicts the user's
+        _require_known("task", (selection.task,), tasks, bids_dir)
+    return visits
+
+
+def require_dataset(bids_dir: Path) -> dict[str, object]:
+    """The content of `dataset_description.json`, or `NotBidsError`."""
+    if not bids_dir.is_dir():
+        raise NotBidsError(f"{bids_dir}: is not a folder; give the folder of a BIDS dataset")
+    path = bids_dir / "dataset_description.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotBidsError(f"{path}: is missing; give a BIDS dataset, or add the file") from None
+    except (OSError, ValueError) as error:
+        raise NotBidsError(f"{path}: cannot be read ({error}); repair the file") from error
+    for key in ("Name", "BIDSVersion"):
+        if not isinstance(description, dict) or not description.get(key):
+            raise NotBidsError(f"{path}: has no {key}; add it")
+    return dict(description)
+
+
+def _require_known(kind: str, wanted: Collection[str], known: Collection[str], bids_dir: Path) -> None:
+    unknown = [label for label in wanted if label not in known]
+    if unknown:
+        there = ", ".join(sorted(known, key=natural_key)[:10]) or "none"
+        more = ", ..." if len(known) > 10 else ""
+        raise NothingSelectedError(
+            f"{bids_dir}: no {kind} {', '.join(unknown)}; choose from those it has: {there}{more}"
+        )
+
+
+def _sessions(subject_folder: Path) -> list[str | None]:
+    """Session labels; None stands for series that lie directly in the subject's folder."""
+    try:
+        found: list[str | None] = list(labelled_folders(subject_folder, "ses"))
+        direct = any((subject_folder / modality.datatype).is_dir() for modality in Modality)
+    except OSError:  # `_visit` meets and records it
+        return [None]
+    return [None, *found] if direct or not found else found
+
+
+def _visit(bids_dir: Path, subject: str, session: str | None, task: str | None) -> Visit:
+    folder = visit_folder(bids_dir, subject, session)
+    acquired: set[Modality] = set()
+    tasks: set[str] = set()
+    unreadable: list[Path] = []
+    has_t1w = False
+    try:
+        for modality in Modality:
+            for image in images(folder / modality.datatype, modality.value):
+                named_task = image.entities.get("task")
+                if named_task:
+                    tasks.add(named_task)
+                if not image.present:
+                    unreadable.append(image.path)
+                elif task is None or named_task in (task, None):
+                    acquired.add(modality)
+        anatomical = images(folder / "anat", "T1w")
+        unreadable += [image.path for image in anatomical if not image.present]
+        has_t1w = any(image.present for image in anatomical) or bool(find_t1w(bids_dir, subject, session))
+    except OSError as error:  # one folder that may not be listed is this visit's trouble alone
+        unreadable.append(Path(error.filename or folder))
+    found = tuple(sorted(tasks, key=natural_key))
+    return Visit(subject, session, frozenset(acquired), has_t1w, found, tuple(unreadable))

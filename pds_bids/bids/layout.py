@@ -1,0 +1,89 @@
+"""PyBIDS, one subject at a time: inherited metadata and gradient tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pds_bids.bids.discovery import Image
+from pds_bids.bids.naming import BidsName
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.modality import Modality
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
+
+
+@contextmanager
+def subject_layout(bids_dir: Path, subject: str, modality: Modality) -> Iterator[BIDSLayout]:
+    """Index one subject of a dataset, in memory; nothing is written.
+
+    Only the subject's own folders of this modality and the side files above them are looked at, so the
+    other thousand subjects cost one directory listing, and a broken file elsewhere does no harm.
+
+    Raises
+    ------
+    ParticipantError
+        If a sidecar is unreadable or contradicts the file it describes.
+    """
+    layout = _index(bids_dir, subject, modality)
+    try:
+        yield layout
+    finally:  # PyBIDS keeps its database for the life of the process: over many subjects that adds up
+        layout.connection_manager.session.close()
+        layout.connection_manager.engine.dispose()
+
+
+def points_nowhere(path: Path) -> ParticipantError:
+    """The error for a link without its file, as DataLad leaves it before the content is fetched."""
+    return ParticipantError(path, "the link points nowhere", f"run `datalad get {path}`")
+
+
+def inherited(layout: BIDSLayout, image: Image, suffix: str, extension: str) -> Path | None:
+    """The nearest file of another extension that applies to an image, by the inheritance principle.
+
+    Parameters
+    ----------
+    layout
+        From `subject_layout`.
+    image
+        A file in it.
+    suffix
+        Its BIDS suffix.
+    extension
+        E.g. `.bval`.
+    """
+    candidates: list[str] = layout.get_nearest(
+        image.path.absolute(), suffix=suffix, extension=extension, all_=True
+    )
+    for path in map(Path, candidates):
+        name = BidsName.parse(path.name)
+        # PyBIDS also offers files with entities that the image lacks: a dir-PA table for an image without dir
+        if name and name.entities.items() <= image.entities.items():
+            return path
+    return None
+
+
+def metadata(layout: BIDSLayout, image: Image) -> dict[str, Any]:
+    """The image's sidecar with everything it inherits."""
+    return dict(layout.get_metadata(str(image.path.absolute())))
+
+
+def _index(bids_dir: Path, subject: str, modality: Modality) -> BIDSLayout:
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    side_file = r"[^/]+\.(json|bval|bvec)"
+    inside = rf"({side_file}|ses-[^/]+(/{side_file})?|(ses-[^/]+/)?{modality.datatype}(/[^/]+)?)"
+    foreign = re.compile(rf"^/(?!{side_file}$|sub-{re.escape(subject)}(/{inside})?$)|/\.")
+    indexer = BIDSLayoutIndexer(validate=False, ignore=[foreign], suffix=modality.value)
+    try:
+        return BIDSLayout(bids_dir.absolute(), validate=False, indexer=indexer)
+    except FileNotFoundError as error:
+        raise points_nowhere(Path(error.filename)) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ParticipantError(
+            bids_dir / f"sub-{subject}", f"a JSON sidecar cannot be used ({error})", "repair the file"
+        ) from error

@@ -1,0 +1,103 @@
+"""`pds-model`: the laboratory. Demo, training, evaluation and model card, none of which needs a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from pds_bids import __version__
+from pds_bids.cli.entry import exit_with
+from pds_bids.cli.options import Device
+from pds_bids.cli.resources import default_threads
+from pds_bids.core.config import SynthesisConfig
+
+_Folder = click.Path(file_okay=False, resolve_path=True, path_type=Path)
+_LabelMaps = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+_File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
+
+_seed = click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of every random choice."
+)
+_device = click.option(
+    "--device", type=Device(), metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N."
+)
+_label_maps = click.option(
+    "--label-maps", type=_LabelMaps, required=True, help="Folder of FreeSurfer-style label maps."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, prog_name="pds-model", message="%(prog)s %(version)s")
+def pds_model() -> None:
+    """Simulate, train, evaluate and describe the networks of pds-bids."""
+
+
+@pds_model.command()
+@click.argument("directory", metavar="DIR", type=_Folder)
+@_seed
+@click.option(
+    "--omp-nthreads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads.  [default: CPUs of this job, at most 8]",
+)
+def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
+    """Simulate a small cohort in DIR, process it, and print the path of the report."""
+    from pds_bids.app import demo
+
+    return demo.run(directory, seed, omp_nthreads or default_threads(nprocs=1))
+
+
+@pds_model.command()
+@click.argument("model", default=SynthesisConfig.model, metavar="[MODEL]")
+def info(model: str) -> None:
+    """Print the model card of MODEL: the name of bundled weights, or a checkpoint."""
+    from pds_bids.app import modelcard
+
+    click.echo(modelcard.text(model))
+
+
+@pds_model.command()
+@click.argument("preset")
+@_label_maps
+@click.option("--out", type=_File, required=True, help="Checkpoint to write (.safetensors).")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    default=60.0,
+    help="Time to train for.",
+)
+@_device
+@_seed
+def train(preset: str, label_maps: Path, out: Path, max_minutes: float, device: str, seed: int) -> int:
+    """Train networks as PRESET says: the name of a bundled one, or a TOML file."""
+    from pds_bids.app import training
+
+    return training.run(preset, label_maps, out, max_minutes, device, seed)
+
+
+@pds_model.command()
+@_label_maps
+@click.option("--out", type=_File, required=True, help="Table to write (.tsv).")
+@click.option(
+    "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
+)
+@click.option(
+    "--n-subjects", type=click.IntRange(min=1), metavar="N", default=24, help="Simulated subjects to score."
+)
+@_device
+@_seed
+def evaluate(label_maps: Path, out: Path, model: str, n_subjects: int, device: str, seed: int) -> int:
+    """Score a model and its baselines on subjects simulated from held-out label maps."""
+    from pds_bids.app import evaluation
+
+    return evaluation.run(model, label_maps, out, n_subjects, device, seed)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `pds-model`."""
+    exit_with(pds_model, "pds-model", args)

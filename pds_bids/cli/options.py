@@ -1,0 +1,127 @@
+"""Option types shared by the commands, and the BIDS Apps' space-separated lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import click
+
+
+class Label(click.ParamType[str]):
+    """A BIDS label, given with or without its entity: `01` and `sub-01` are the same participant.
+
+    >>> Label("sub").convert("sub-01", None, None)
+    '01'
+    """
+
+    name = "label"
+
+    def __init__(self, entity: str) -> None:
+        self.entity = entity
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The label alone; anything but letters and digits fails."""
+        label = str(value).removeprefix(f"{self.entity}-")
+        if not re.fullmatch("[0-9A-Za-z]+", label):
+            self.fail(f"{value!r} is not a label (letters and digits only); a list ends at `--`", param, ctx)
+        return label
+
+
+class Device(click.ParamType[str]):
+    """Where networks run: `auto`, `cpu`, `cuda` or `cuda:N`; whether it exists is found out later."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same text, if it names a device."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            self.fail(f"{value!r} is not a device: use auto, cpu, cuda or cuda:N", param, ctx)
+        return str(value)
+
+
+class SpaceSeparated(click.Option):
+    """An option of one or more values: `--label 01 02` as well as `--label 01 --label 02`.
+
+    Its parameter is a tuple without repetitions, in the order given. Needs a `BidsAppCommand`.
+    """
+
+    def __init__(self, names: Sequence[str], **attributes: Any) -> None:
+        super().__init__(names, multiple=True, **attributes)
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """The value's name and dots, as usage lines write a list."""
+        return f"{super().make_metavar(ctx)}..."
+
+    def process_value(self, ctx: click.Context, value: Any) -> tuple[Any, ...]:
+        """The converted values, each once."""
+        return tuple(dict.fromkeys(super().process_value(ctx, value)))
+
+
+class BidsAppCommand(click.Command):
+    """A command whose `SpaceSeparated` options take every value up to the next option or `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args` after spelling every list the way click understands it.
+
+        Raises
+        ------
+        click.UsageError
+            If an argument is missing or a value is wrong; says so where a list has swallowed the argument.
+        """
+        lists = {name for param in self.params if isinstance(param, SpaceSeparated) for name in param.opts}
+        spelled = repeat_names(args, lists)
+        try:
+            return super().parse_args(ctx, spelled)
+        except click.MissingParameter as error:
+            if spelled == args or not isinstance(error.param, click.Argument):
+                raise
+            hint = "If a list option took it for one more value, end the list with `--`."
+            raise click.MissingParameter(hint, ctx, error.param) from error
+
+
+def repeat_names(args: list[str], lists: set[str]) -> list[str]:
+    """Repeat a list option's name before each of its values, which is what click understands.
+
+    Parameters
+    ----------
+    args
+        Command line as typed.
+    lists
+        Names of the options that take lists.
+
+    Raises
+    ------
+    click.BadOptionUsage
+        If a list option has no value.
+
+    Examples
+    --------
+    >>> repeat_names("IN OUT participant --label 01 02 -v".split(), {"--label"})
+    ['IN', 'OUT', 'participant', '--label', '01', '--label', '02', '-v']
+    >>> repeat_names("--label=01 02 -- IN OUT participant".split(), {"--label"})
+    ['--label', '01', '--label', '02', '--', 'IN', 'OUT', 'participant']
+    """
+    end = args.index("--") if "--" in args else len(args)
+    spelled: list[str] = []
+    current = ""
+    for arg, following in pairwise([*args[:end], "--"]):
+        name, has_value, value = arg.partition("=")
+        if name in lists:
+            current = name
+            if has_value:
+                spelled += [name, value]
+            elif _is_option(following):
+                raise click.BadOptionUsage(name, f"Option {name!r} needs at least one value.")
+        elif _is_option(arg):
+            current = ""
+            spelled.append(arg)
+        else:
+            spelled += [current, arg] if current else [arg]
+    return spelled + args[end:]
+
+
+def _is_option(arg: str) -> bool:
+    return re.match(r"--?[A-Za-z]|--$", arg) is not None

@@ -1,0 +1,1 @@
+"""What synthesised volumes are worth."""

@@ -1,0 +1,1 @@
+"""Networks and the mathematics around them: torch only."""

@@ -1,0 +1,142 @@
+"""Building blocks of the U-Nets. Nothing here pools statistics over space, so a crop sees what the whole sees."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def channel_norm(x_BCXYZ: Tensor) -> Tensor:
+    """Root-mean-square norm over channels, voxel by voxel (independent of the field of view)."""
+    size = torch.linalg.vector_norm(x_BCXYZ, dim=1, keepdim=True)
+    return x_BCXYZ * (x_BCXYZ.shape[1] ** 0.5 / (size + 1e-3))
+
+
+class TimeEmbedding(nn.Module):
+    """Fourier features of the two times, through two linear layers."""
+
+    def __init__(self, width: int, n_times: int = 2, n_frequencies: int = 8) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", 2.0 ** torch.arange(n_frequencies) * math.pi / 2, persistent=False)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * n_times * n_frequencies, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, u_BM: Tensor) -> Tensor:
+        angle = (u_BM[..., None] * self.frequencies).flatten(1)
+        return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+class ResBlock(nn.Module):
+    """x + conv(act(norm(conv(act(norm(x)))) scaled and shifted by the times)) (FiLM, Perez 2018)."""
+
+    def __init__(self, c_in: int, c_out: int, width: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv3d(c_in, c_out, 3, padding=1)
+        self.conv_out = nn.Conv3d(c_out, c_out, 3, padding=1)
+        self.skip = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+        self.film = nn.Linear(width, 2 * c_out) if width else None
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
+        h = channel_norm(self.conv_in(F.silu(channel_norm(x_BCXYZ))))
+        if self.film is not None and times_BD is not None:
+            scale, shift = self.film(times_BD)[..., None, None, None].chunk(2, dim=1)
+            h = torch.addcmul(shift, h, 1 + scale)
+        return self.skip(x_BCXYZ) + self.conv_out(F.silu(h))
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions, for the coarsest level."""
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Conv3d(channels, 3 * channels, 1)
+        self.out = nn.Conv3d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_BCXYZ: Tensor) -> Tensor:
+        q, k, v = (
+            self.qkv(channel_norm(x_BCXYZ)).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(x_BCXYZ.shape)
+        return x_BCXYZ + self.out(mixed)
+
+
+class UNet(nn.Module):
+    """U-Net over any spatial size; `forward` returns `c_out` channels at the input's resolution.
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels in and out. The last convolution starts at zero.
+    channels
+        Width of each level, finest first.
+    blocks
+        Residual blocks per level and side.
+    width
+        Width of the time embedding; 0 for a network without times.
+    attention
+        Self-attention at the coarsest level.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        channels: tuple[int, ...],
+        blocks: tuple[int, ...],
+        width: int,
+        attention: bool,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(c_in, channels[0], 3, padding=1)
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        levels = list(zip(channels, blocks, strict=True))
+        for level, (c, n) in enumerate(levels):
+            self.encoder.append(nn.ModuleList(ResBlock(c, c, width) for _ in range(n)))
+            if level + 1 < len(levels):
+                c_next = channels[level + 1]
+                self.down.append(nn.Conv3d(c, c_next, 2, stride=2))
+                self.up.append(nn.Conv3d(c_next, c, 1))
+                self.decoder.append(
+                    nn.ModuleList(ResBlock(2 * c if k == 0 else c, c, width) for k in range(n))
+                )
+        self.attention = Attention(channels[-1]) if attention else None
+        self.head = nn.Conv3d(channels[0], c_out, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None = None) -> Tensor:
+        x = self.stem(x_BCXYZ)
+        skips = []
+        for level, level_blocks in enumerate(self.encoder):
+            for block in level_blocks:  # type: ignore[attr-defined]
+                x = block(x, times_BD)
+            if level < len(self.down):
+                skips.append(x)
+                x = self.down[level](_even(x))
+        if self.attention is not None:
+            x = self.attention(x)
+        for level in reversed(range(len(self.up))):
+            skip = skips.pop()
+            x = F.interpolate(self.up[level](x), scale_factor=2, mode="nearest")
+            x = torch.cat([x[..., : skip.shape[2], : skip.shape[3], : skip.shape[4]], skip], dim=1)
+            for block in self.decoder[level]:  # type: ignore[attr-defined]
+                x = block(x, times_BD)
+        return self.head(F.silu(channel_norm(x)))
+
+
+def _even(x_BCXYZ: Tensor) -> Tensor:
+    """Repeat the last plane of every odd axis."""
+    odd = [n % 2 for n in x_BCXYZ.shape[2:]]
+    if not any(odd):
+        return x_BCXYZ
+    return F.pad(x_BCXYZ, (0, odd[2], 0, odd[1], 0, odd[0]), mode="replicate")

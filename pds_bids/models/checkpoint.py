@@ -1,0 +1,132 @@
+"""One safetensors file holds a model: weights in fp16 and, as metadata, everything needed to use them. Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pds_bids.core.errors import UsageError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID
+from pds_bids.models.denoiser import DenoiserConfig, DualModalDenoiser, Subbands
+from pds_bids.models.refine import RefinerConfig, TissueRefiner
+
+FORMAT = "pds-bids-1"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture of every network in a checkpoint."""
+
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
+
+    @classmethod
+    def from_dict(cls, config: dict[str, dict[str, Any]]) -> ModelConfig:
+        """From the tables of a preset or of a checkpoint; lists become tuples, unknown keys raise TypeError."""
+
+        def frozen(section: dict[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+
+        return cls(
+            DenoiserConfig(**frozen(config.get("denoiser", {}))),
+            RefinerConfig(**frozen(config.get("refiner", {}))),
+        )
+
+
+class PdsModel(nn.Module):
+    """Everything that is learnt: sub-band statistics, denoiser, refiner, population templates, calibration.
+
+    `templates` is (M, X, Y, Z), the mean training volume of each modality in [0, 2] (a baseline, and never an
+    input); `scale_factor` is (M,), what the predicted uncertainty is multiplied by to be calibrated.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.subbands = Subbands()
+        self.denoiser = DualModalDenoiser(config.denoiser)
+        self.refiner = TissueRefiner(config.refiner)
+        self.register_buffer("templates", torch.zeros(len(Modality), *MODEL_GRID.shape))
+        self.register_buffer("scale_factor", torch.ones(len(Modality)))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready for use, with its card and the SHA-256 of its file."""
+
+    model: PdsModel
+    card: dict[str, Any]
+    sha256: str
+    name: str
+
+
+def resolve(model: str) -> Path:
+    """Path of a bundled model, or of a user's file.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    bundled = Path(str(files("pds_bids") / "weights" / f"{model}.safetensors"))
+    for candidate in (bundled, Path(model)):
+        if candidate.is_file():
+            return candidate
+    known = ", ".join(sorted(p.stem for p in bundled.parent.glob("*.safetensors")))
+    raise UsageError(f"--model {model}: neither a bundled model ({known}) nor a file; models are never downloaded")
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
+    """Write weights as fp16 with configuration and card in the metadata."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {
+        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in model.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata=metadata)
+
+
+def load_checkpoint(model: str) -> Checkpoint:
+    """Load a bundled model by name, or a file.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing, damaged, or not one of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = resolve(model)
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise UsageError(f"--model {path}: not a {FORMAT} checkpoint; train one with `pds-model train`")
+            tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
+        network = PdsModel(ModelConfig.from_dict(json.loads(metadata["config"])))
+        network.load_state_dict(tensors)
+        card = json.loads(metadata["card"])
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise UsageError(f"--model {path}: damaged checkpoint ({error}); fetch it again") from error
+    return Checkpoint(network.eval(), card, file_sha256(path), path.stem)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,107 @@
+"""The dual-modal denoiser: one U-Net for both directions, with an independent time for each modality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pds_bids.core.modality import Modality
+from pds_bids.models.blocks import TimeEmbedding, UNet
+from pds_bids.models.schedule import alpha_sigma
+from pds_bids.models.wavelet import haar, inverse_haar
+
+BANDS = 8
+"""Haar sub-bands of one modality."""
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Architecture of `DualModalDenoiser` (see `UNet`)."""
+
+    channels: tuple[int, ...] = (32, 64, 96)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    width: int = 128
+    attention: bool = True
+
+
+class Subbands(nn.Module):
+    """Images in [-1, 1] to standardised sub-bands and back: each divided by its own training sd.
+
+    `mean` and `sd` are (n_modalities, 8) buffers, in the order of `Modality`; they travel in the checkpoint.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(len(Modality), BANDS))
+        self.register_buffer("sd", torch.ones(len(Modality), BANDS))
+
+    def split(self, images_BMXYZ: Tensor) -> Tensor:
+        """(B, M, X, Y, Z) to (B, M, 8, X/2, Y/2, Z/2)."""
+        bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))
+        return (bands - self._wide(self.mean)) / self._wide(self.sd)
+
+    def merge(self, bands_BMKXYZ: Tensor) -> Tensor:
+        """The inverse of `split`."""
+        return inverse_haar((bands_BMKXYZ * self._wide(self.sd) + self._wide(self.mean)).flatten(1, 2))
+
+    def merge_one(self, bands_BKXYZ: Tensor, modality: Modality) -> Tensor:
+        """(B, 8, X, Y, Z) of one modality to its image (B, 1, 2X, 2Y, 2Z)."""
+        m = list(Modality).index(modality)
+        sd, mean = (b[m].view(1, BANDS, 1, 1, 1) for b in (self.sd, self.mean))
+        return inverse_haar(bands_BKXYZ * sd + mean)
+
+    @staticmethod
+    def _wide(statistic_MK: Tensor) -> Tensor:
+        return statistic_MK[None, :, :, None, None, None]
+
+
+def coordinates(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Where each position lies in the model grid: (1, 3, X, Y, Z) in [-1, 1]."""
+    axes = [torch.linspace(-1 + 1 / n, 1 - 1 / n, n, device=like.device, dtype=like.dtype) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
+
+
+class DualModalDenoiser(nn.Module):
+    """v of both modalities from both noised modalities: each one's noise is estimated from the other.
+
+    A modality at time 0 is clean (the acquired source); one at time 1 holds no information, and the network
+    is not shown its noise: inputs are scaled by alpha / sqrt(alpha^2 + 0.01), which is 0 there. So the estimate at
+    u = 1 does not depend on the seed.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        n = len(Modality)
+        self.times = TimeEmbedding(config.width, n_times=n)
+        self.unet = UNet(
+            c_in=n * BANDS + 3,
+            c_out=n * BANDS,
+            channels=config.channels,
+            blocks=config.blocks,
+            width=config.width,
+            attention=config.attention,
+        )
+
+    def forward(self, x_BMKXYZ: Tensor, u_BM: Tensor) -> Tensor:
+        """Predict v.
+
+        Parameters
+        ----------
+        x_BMKXYZ
+            Standardised sub-bands of each modality, each at its own time.
+        u_BM
+            The times, in [0, 1].
+
+        Returns
+        -------
+        Tensor
+            v, shaped as `x_BMKXYZ`.
+        """
+        alpha, _ = alpha_sigma(u_BM)
+        visible = alpha * torch.rsqrt(alpha.square() + 0.01)
+        seen = (x_BMKXYZ * visible[:, :, None, None, None, None]).flatten(1, 2)
+        where = coordinates(tuple(seen.shape[2:]), seen).expand(seen.shape[0], -1, -1, -1, -1)
+        v = self.unet(torch.cat([seen, where], dim=1), self.times(u_BM))
+        return v.unflatten(1, (len(Modality), BANDS))

@@ -1,0 +1,95 @@
+"""The tissue refiner: sharpens the diffusion estimate with the help of one tissue space for both modalities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pds_bids.models.blocks import UNet
+from pds_bids.models.denoiser import BANDS, coordinates
+
+N_TISSUES = 4
+"""Grey matter, white matter, CSF, other."""
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """Architecture of `TissueRefiner` (see `UNet`)."""
+
+    channels: tuple[int, ...] = (24, 48, 72)
+    blocks: tuple[int, ...] = (1, 1, 1)
+    projector: int = 24
+
+
+class Refined(NamedTuple):
+    """What the refiner says; spatial sizes are those of the sub-bands."""
+
+    bands_BKXYZ: Tensor  # standardised sub-bands of the refined target
+    log_scale_BKXYZ: Tensor  # eight channels: the voxels of each 2 x 2 x 2 block, natural log of Laplace scale
+    tissue_logits: tuple[Tensor, Tensor]  # of source and of refined target, (B, 4, X, Y, Z)
+
+
+class TissueRefiner(nn.Module):
+    """Residual correction of the estimated target from estimate, source, and the tissues seen in both.
+
+    One projector maps the sub-bands of either modality to tissue logits, so that both modalities meet in one
+    tissue space. `target_index` (B,) tells the network which modality it refines.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        c = config.projector
+        self.projector = nn.Sequential(
+            nn.Conv3d(BANDS + 1 + 3, c, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv3d(c, c, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv3d(c, N_TISSUES, 1),
+        )
+        self.unet = UNet(
+            c_in=2 * BANDS + 2 * N_TISSUES + BANDS + 1 + 3,
+            c_out=2 * BANDS,
+            channels=config.channels,
+            blocks=config.blocks,
+            width=0,
+            attention=False,
+        )
+
+    def tissues(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
+        """(B, 4, X, Y, Z) logits of the tissue fractions of each 2 x 2 x 2 block."""
+        return self.projector(torch.cat([bands_BKXYZ, *self._place(bands_BKXYZ, modality_B)], dim=1))
+
+    @staticmethod
+    def _place(like: Tensor, modality_B: Tensor) -> tuple[Tensor, Tensor]:
+        flag = modality_B.to(like.dtype).view(-1, 1, 1, 1, 1).expand(-1, 1, *like.shape[2:])
+        return flag, coordinates(tuple(like.shape[2:]), like).expand(like.shape[0], -1, -1, -1, -1)
+
+    def forward(self, estimate: Tensor, source: Tensor, spread: Tensor, target_index: Tensor) -> Refined:
+        """Refine.
+
+        Parameters
+        ----------
+        estimate, source
+            (B, 8, X, Y, Z) standardised sub-bands.
+        spread
+            (B, 8, X, Y, Z) standard deviation of the draws the estimate is the mean of; zeros for one estimate.
+        target_index
+            (B,) 0 or 1: position of the target in `Modality`.
+        """
+        seen = self.tissues(source, 1 - target_index)
+        guess = self.tissues(estimate, target_index)
+        inputs = [estimate, source, spread, F.softmax(seen, 1), F.softmax(guess, 1)]
+        out = self.unet(torch.cat([*inputs, *self._place(estimate, target_index)], dim=1))
+        refined = estimate + out[:, :BANDS]
+        return Refined(refined, out[:, BANDS:] - 2.0, (seen, self.tissues(refined, target_index)))
+
+
+def blocks_to_voxels(channels_BKXYZ: Tensor) -> Tensor:
+    """(B, 8, X, Y, Z) to (B, 1, 2X, 2Y, 2Z): channel 4 i + 2 j + k is voxel (i, j, k) of its block."""
+    b, _, x, y, z = channels_BKXYZ.shape
+    split = channels_BKXYZ.view(b, 2, 2, 2, x, y, z).permute(0, 4, 1, 5, 2, 6, 3)
+    return split.reshape(b, 1, 2 * x, 2 * y, 2 * z)

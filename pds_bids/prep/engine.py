@@ -1,0 +1,141 @@
+"""The calls of antsRegistration: what is estimated, how hard, from which seed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.volume import Volume
+from pds_bids.prep.conversion import read_matrix, to_ants, write_matrix
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One `--transform` of antsRegistration with its multi-resolution schedule.
+
+    Attributes
+    ----------
+    transform
+        As ANTs spells it, e.g. `Rigid[0.1]`.
+    metric
+        Name of the metric: `MI`, `GC`, `CC`.
+    bins
+        Histogram bins of `MI`, or radius in voxels of `CC`.
+    iterations, shrink, smooth_mm
+        One value per level, coarse to fine.
+    sampling
+        Fraction of the fixed voxels looked at, on a regular lattice.
+    """
+
+    transform: str
+    metric: str
+    bins: int
+    iterations: tuple[int, ...]
+    shrink: tuple[int, ...]
+    smooth_mm: tuple[float, ...]
+    sampling: float = 1.0
+
+    def arguments(self, fixed: object, moving: object) -> list[object]:
+        """The stage as command-line arguments; the images are passed as pointers."""
+        import ants
+
+        images = ",".join(ants.internal.get_pointer_string(image) for image in (fixed, moving))
+        sampling = f"Regular,{self.sampling}" if self.sampling < 1 else "None"
+        return [
+            "--transform", self.transform,
+            "--metric", f"{self.metric}[{images},1,{self.bins},{sampling}]",
+            "--convergence", f"[{_by_level(self.iterations)},1e-6,10]",
+            "--shrink-factors", _by_level(self.shrink),
+            "--smoothing-sigmas", _by_level(self.smooth_mm) + "mm",
+        ]  # fmt: skip
+
+
+def _by_level(values: Sequence[float]) -> str:
+    return "x".join(str(value) for value in values)
+
+
+def set_threads(config: PrepConfig) -> None:
+    """Limit ITK's threads. It reads the limit once per process, at its first filter: call this before."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(config.threads)
+
+
+def estimate_linear(
+    fixed: Volume,
+    moving: Volume,
+    stages: Sequence[Stage],
+    config: PrepConfig,
+    *,
+    start: NDArray[np.float64] | None = None,
+    fixed_mask: Volume | None = None,
+) -> NDArray[np.float64]:
+    """Register with linear stages.
+
+    Parameters
+    ----------
+    fixed, moving
+        Any two volumes.
+    stages
+        Run one after the other, each from where the last one ended.
+    start
+        (4, 4) moving world -> fixed world to begin with; None aligns the centres of mass.
+    fixed_mask
+        Where the metric is measured, on the grid of `fixed`; None means everywhere.
+
+    Returns
+    -------
+    (4, 4) float64
+        Moving world -> fixed world, RAS mm.
+    """
+    import ants
+
+    set_threads(config)
+    target, source = to_ants(fixed), to_ants(moving)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = Path(folder) / "linear"
+        if start is None:
+            images = ",".join(ants.internal.get_pointer_string(image) for image in (target, source))
+            initial = f"[{images},1]"
+        else:
+            initial = str(write_matrix(np.linalg.inv(start), Path(folder) / "start.mat"))
+        options = ["--initial-moving-transform", initial]
+        if fixed_mask is not None:
+            fixed.require(fixed_mask)
+            inside = to_ants(fixed_mask).clone("unsigned char")
+            options += ["--masks", f"[{ants.internal.get_pointer_string(inside)},NA]"]
+        _run(options, stages, target, source, prefix, config)
+        return np.linalg.inv(read_matrix(Path(f"{prefix}0GenericAffine.mat")))
+
+
+def estimate_warp(
+    fixed: Volume, moving: Volume, stages: Sequence[Stage], prefix: Path, config: PrepConfig
+) -> tuple[Path, Path]:
+    """Register two volumes that are already affinely aligned with a diffeomorphism.
+
+    Returns
+    -------
+    tuple of Path
+        Displacement fields `<prefix>0Warp.nii.gz` (moving to fixed) and `<prefix>0InverseWarp.nii.gz`.
+    """
+    set_threads(config)
+    _run([], stages, to_ants(fixed), to_ants(moving), prefix, config)
+    return Path(f"{prefix}0Warp.nii.gz"), Path(f"{prefix}0InverseWarp.nii.gz")
+
+
+def _run(
+    options: list[str], stages: Sequence[Stage], fixed: object, moving: object, prefix: Path, config: PrepConfig
+) -> None:
+    import ants
+
+    arguments: list[object] = ["--dimensionality", "3", "--output", str(prefix), *options]
+    for stage in stages:
+        arguments += stage.arguments(fixed, moving)
+    # ANTs takes a seed of 0 as "use the clock".
+    arguments += ["--float", "1", "--random-seed", str(config.seed % (2**31 - 1) + 1)]
+    ants.registration(arguments, None)

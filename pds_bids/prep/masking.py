@@ -1,0 +1,96 @@
+"""Brain masks: a first one from the image alone, a better one once the template is registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.volume import Volume
+from pds_bids.prep.atlas import template_mask
+from pds_bids.prep.resampling import resample
+
+MIN_BRAIN_ML = 150.0
+"""Less than a sixth of a small brain: the histogram held no brain to find."""
+
+INNER_MM = 6.0
+OUTER_MM = 5.0
+
+
+def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
+    """First estimate of the brain, from the histogram and by opening (nilearn's EPI mask).
+
+    Parameters
+    ----------
+    reference
+        Mean volume with signal in the brain and little around it.
+    path
+        Named in errors.
+
+    Returns
+    -------
+    Volume
+        0 or 1 on the grid of `reference`.
+
+    Raises
+    ------
+    ParticipantError
+        If the image is constant or shows nothing like a brain.
+    """
+    import nibabel as nb
+    from nilearn.masking import MaskWarning, compute_epi_mask
+
+    import warnings
+
+    where = path or "reference"
+    if np.ptp(reference.data) == 0:
+        raise ParticipantError(where, "the volume is constant", "export the image again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MaskWarning)  # an empty mask is an error below
+        image = compute_epi_mask(nb.Nifti1Image(reference.data, reference.affine))
+    mask = reference.like(np.asarray(image.dataobj) > 0)
+    millilitres = volume_ml(mask)
+    if millilitres < MIN_BRAIN_ML:
+        raise ParticipantError(
+            where, f"only {millilitres:.0f} ml look like brain", "check that this is a head, in the right units"
+        )
+    return mask
+
+
+def refine_mask(mask: Volume, to_model: NDArray[np.float64]) -> Volume:
+    """Correct a first mask with the registered template mask.
+
+    Between the template mask shrunk by 6 mm (surely brain) and the one grown by 5 mm (surely not beyond) the
+    image decides.
+
+    Parameters
+    ----------
+    mask
+        First estimate, native grid.
+    to_model
+        (4, 4) native world -> model world.
+    """
+    from scipy import ndimage
+
+    distance = template_distance(mask, to_model)
+    inner, outer = distance.data < -INNER_MM, distance.data < OUTER_MM
+    solid = ndimage.binary_fill_holes(((mask.data > 0) & outer) | inner)
+    return mask.like(solid)
+
+
+def template_distance(like: Volume, to_model: NDArray[np.float64]) -> Volume:
+    """Signed distance (model mm, negative inside) to the edge of the template's brain, on a native grid."""
+    from scipy import ndimage
+
+    inside = template_mask().data > 0
+    spacing = template_mask().grid.voxel_mm
+    distance = ndimage.distance_transform_edt(~inside, spacing) - ndimage.distance_transform_edt(inside, spacing)
+    field = template_mask().like(distance)
+    return resample(field, like.grid, np.linalg.inv(to_model), space=like.space, outside="nearest")
+
+
+def volume_ml(mask: Volume) -> float:
+    """Volume of a mask in millilitres."""
+    return float(mask.data.sum() * np.abs(np.linalg.det(mask.affine[:3, :3])) / 1000)

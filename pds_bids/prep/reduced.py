@@ -1,0 +1,84 @@
+"""What a 4D series becomes: one 3D reference and the facts of its making."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.volume import Volume
+from pds_bids.prep.bias import correct_bias
+from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.motion import MAX_VOLUMES, MotionCorrected, average, evenly_spaced
+from pds_bids.prep.series import Series
+
+FEW_VOLUMES = 5
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """An acquired series reduced to one 3D reference on its own grid.
+
+    Attributes
+    ----------
+    path
+        The series.
+    volume
+        Motion-corrected, bias-corrected mean; finite, >= 0, native grid.
+    facts
+        JSON-able account of what was done.
+    warnings
+        Sentences for the user.
+    """
+
+    path: Path
+    volume: Volume
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def reduce_volumes(
+    series: Series, indices: list[int], facts: dict[str, Any], warnings: list[str], config: PrepConfig
+) -> Reduced:
+    """Mean over the chosen volumes of a series: motion, average, bias field.
+
+    Parameters
+    ----------
+    series
+        The open series.
+    indices
+        Volumes that may be used; at most 40 of them, evenly spaced, are.
+    facts, warnings
+        What the caller found out; this function adds to a copy.
+
+    Raises
+    ------
+    ParticipantError
+        If the volumes cannot be read, or hold no image.
+    """
+    chosen = evenly_spaced(indices, MAX_VOLUMES)
+    volumes = [volume for volume in series.volumes(chosen) if np.ptp(volume.data) > 0]
+    if not volumes:
+        raise ParticipantError(series.path, "every volume is constant", "export the series again")
+    notes = [*series.warnings, *warnings]
+    if len(volumes) < len(chosen):
+        notes.append(f"{len(chosen) - len(volumes)} empty volumes were left out")
+    if len(volumes) < FEW_VOLUMES:
+        notes.append(f"the mean is taken over {len(volumes)} volume(s) only: expect noise")
+    corrected = average(volumes, config)
+    mean = corrected.mean.like(corrected.mean.data.clip(0))
+    volume = correct_bias(mean, brain_mask(mean, series.path), config)
+    all_facts = facts | {"n_volumes": series.n_volumes, "n_used": len(volumes)} | _motion_facts(corrected)
+    return Reduced(series.path, volume, all_facts, tuple(notes))
+
+
+def _motion_facts(corrected: MotionCorrected) -> dict[str, float]:
+    displacement = corrected.displacement_mm
+    return {
+        "max_displacement_mm": round(float(displacement.max()), 3),
+        "mean_displacement_mm": round(float(displacement.mean()), 3),
+    }

@@ -1,0 +1,137 @@
+"""Native space, model space, atlas space: estimate the way once, carry anything along it in one resampling."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Grid, Volume
+from pds_bids.prep.atlas import template, template_mask
+from pds_bids.prep.conversion import from_ants, grid_image, to_ants, write_matrix
+from pds_bids.prep.engine import Stage, estimate_linear, estimate_warp
+from pds_bids.prep.masking import refine_mask
+from pds_bids.prep.quality import affine_quality, overlap, warp_quality
+from pds_bids.prep.resampling import Interpolation, resample
+
+ITK_INTERPOLATORS: dict[Interpolation, str] = {
+    "nearest": "nearestNeighbor",
+    "linear": "linear",
+    "bspline": "bSpline",
+}
+
+RIGID = Stage("Rigid[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
+AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
+FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
+SYN = Stage("SyN[0.1,3,0]", "MI", 32, (60, 40, 20), (4, 2, 1), (4.0, 2.0, 1.0))
+SLOPPY_SYN = Stage("SyN[0.2,3,0]", "MI", 32, (10,), (4,), (4.0,))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where one visit's source lies. Holds no voxels, so it travels between processes.
+
+    Attributes
+    ----------
+    grid
+        Native grid of the source.
+    to_model
+        (4, 4) float64, 12-parameter affine: source world -> model and atlas world, RAS mm.
+    syn
+        Displacement fields that carry an image from model space to the atlas (the affine is not in them).
+    syn_inverse
+        And back.
+    quality
+        Overlap with the template, coverage, scales, shear, determinants.
+    """
+
+    grid: Grid
+    to_model: NDArray[np.float64]
+    syn: tuple[Path, ...] = ()
+    syn_inverse: tuple[Path, ...] = ()
+    quality: dict[str, float] = field(default_factory=dict)
+
+
+def align_affine(
+    reference: Volume, mask: Volume, config: PrepConfig
+) -> tuple[NDArray[np.float64], Volume]:
+    """12-parameter affine of a masked reference to the template, refining the mask on the way.
+
+    Returns
+    -------
+    to_model
+        (4, 4) native world -> model world.
+    mask
+        The refined mask, native grid.
+    """
+    first = estimate_linear(template(), _masked(reference, mask), [RIGID, AFFINE], config)
+    refined = refine_mask(mask, first)
+    if config.sloppy:
+        return first, refined
+    second = estimate_linear(template(), _masked(reference, refined), [FINE_AFFINE], config, start=first)
+    return second, refine_mask(mask, second)
+
+
+def align_rigid(
+    fixed: Volume, fixed_mask: Volume, moving: Volume, moving_mask: Volume, config: PrepConfig
+) -> NDArray[np.float64]:
+    """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world."""
+    return estimate_linear(_masked(fixed, fixed_mask), _masked(moving, moving_mask), [RIGID], config)
+
+
+def add_warp(alignment: Alignment, model: Volume, work_dir: Path, config: PrepConfig) -> Alignment:
+    """Extend an affine alignment by SyN from model space to the atlas.
+
+    Parameters
+    ----------
+    model
+        Masked source on `MODEL_GRID`.
+    work_dir
+        Receives `to_atlas0Warp.nii.gz` and `to_atlas0InverseWarp.nii.gz`.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    stages = [SLOPPY_SYN if config.sloppy else SYN]
+    forward, inverse = estimate_warp(template(), model, stages, work_dir / "to_atlas", config)
+    quality = alignment.quality | warp_quality(forward)
+    return Alignment(alignment.grid, alignment.to_model, (forward,), (inverse,), quality)
+
+
+def to_model(volume: Volume, alignment: Alignment, interpolation: Interpolation = "linear") -> Volume:
+    """Native -> `MODEL_GRID`: the affine alone, one interpolation."""
+    return resample(volume, MODEL_GRID, alignment.to_model, interpolation, space=MODEL_SPACE)
+
+
+def to_native(volume: Volume, alignment: Alignment, interpolation: Interpolation = "linear") -> Volume:
+    """Model space -> the native grid of the source: the inverse affine, one interpolation."""
+    inverse = np.linalg.inv(alignment.to_model)
+    return resample(volume, alignment.grid, inverse, interpolation, space="native")
+
+
+def to_atlas(volume: Volume, alignment: Alignment, interpolation: Interpolation = "linear") -> Volume:
+    """Native or model space -> atlas at 2 mm (on the lattice of `MODEL_GRID`), one interpolation.
+
+    From native space affine and SyN are composed; from model space SyN acts alone.
+    """
+    import ants
+
+    with tempfile.TemporaryDirectory() as folder:
+        transforms = [str(path) for path in alignment.syn]
+        if volume.space != MODEL_SPACE:
+            transforms.append(str(write_matrix(np.linalg.inv(alignment.to_model), Path(folder) / "affine.mat")))
+        image = ants.apply_transforms(
+            grid_image(MODEL_GRID), to_ants(volume), transforms, ITK_INTERPOLATORS[interpolation]
+        )
+    moved = from_ants(image, ATLAS_SPACE)
+    if interpolation == "bspline":
+        moved = moved.like(moved.data.clip(min(0.0, volume.data.min()), volume.data.max()))
+    return Volume(moved.data, MODEL_GRID.affine.copy(), ATLAS_SPACE)
+
+
+def _masked(volume: Volume, mask: Volume) -> Volume:
+    volume.require(mask)
+    return volume.like(volume.data * (mask.data > 0))

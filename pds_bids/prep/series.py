@@ -1,0 +1,128 @@
+"""A 4D NIfTI series: opened, checked, and read one volume at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.volume import Volume
+from pds_bids.prep.conversion import is_sheared
+
+MAX_NONFINITE = 0.05
+"""Fraction of NaN or infinite voxels beyond which a volume is broken rather than blemished."""
+
+VOXEL_LIMITS_MM = (0.3, 12.0)
+EXTENT_LIMITS_MM = (40.0, 600.0)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A checked 4D image on disk.
+
+    Attributes
+    ----------
+    path
+        The file.
+    image
+        The nibabel image; its voxels are not loaded.
+    warnings
+        What is odd about the header and yet usable.
+    """
+
+    path: Path
+    image: Any
+    warnings: tuple[str, ...]
+
+    @property
+    def n_volumes(self) -> int:
+        """Length of the fourth axis."""
+        return int(self.image.shape[3])
+
+    def volumes(self, indices: Sequence[int]) -> Iterator[Volume]:
+        """Read some volumes, scaled as the header says, in rising order: a gzip stream only runs forward.
+
+        Raises
+        ------
+        ParticipantError
+            If the file is truncated, or a volume has more than 5 % NaN or infinite voxels.
+        """
+        affine = np.asarray(self.image.affine, np.float64)
+        for index in sorted(indices):
+            try:
+                data = np.asarray(self.image.dataobj[..., index], np.float32)
+            except (OSError, EOFError, ValueError, zlib.error) as error:
+                fault = f"volume {index} cannot be read ({error})"
+                raise ParticipantError(self.path, fault, "restore the complete file") from error
+            yield Volume(finite(data, self.path, f"volume {index}"), affine)
+
+
+def finite(data: NDArray[np.float32], path: Path, name: str) -> NDArray[np.float32]:
+    """Set a few NaN or infinite voxels to 0.
+
+    Raises
+    ------
+    ParticipantError
+        If there are more than 5 % of them.
+    """
+    good = np.isfinite(data)
+    share = 1.0 - float(good.mean())
+    if share > MAX_NONFINITE:
+        fault = f"{name} has {share:.0%} NaN or infinite voxels"
+        raise ParticipantError(path, fault, "export the image again")
+    return data if share == 0 else np.where(good, data, np.float32(0))
+
+
+def open_series(path: Path) -> Series:
+    """Open a 4D NIfTI file and check its header.
+
+    Raises
+    ------
+    ParticipantError
+        If the file is no readable NIfTI, is not 4D, has a single volume, or an impossible affine.
+    """
+    import nibabel as nb
+
+    try:
+        image = nb.Nifti1Image.from_filename(path, keep_file_open=True)
+    except (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError) as error:
+        raise ParticipantError(path, f"is not a readable NIfTI file ({error})", "restore the file") from error
+    if len(image.shape) != 4 or image.shape[3] < 2:
+        fault = f"has shape {image.shape}, a 4D series of at least 2 volumes is needed"
+        raise ParticipantError(path, fault, "give the whole series")
+    check_geometry(path, np.asarray(image.affine), image.shape[:3])
+    return Series(path, image, _header_warnings(image))
+
+
+def check_geometry(path: Path, affine: NDArray[np.float64], shape: Sequence[int]) -> None:
+    """Raise `ParticipantError` unless shape and affine can be those of a head."""
+    remedy = "correct the sform/qform, e.g. by converting from DICOM again"
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        raise ParticipantError(path, "the affine is singular", remedy)
+    if is_sheared(affine):
+        raise ParticipantError(path, "the affine is sheared", "resample the image to orthogonal axes")
+    voxel_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    extent_mm = voxel_mm * shape
+    for what, sizes, (low, high) in (
+        ("voxels", voxel_mm, VOXEL_LIMITS_MM),
+        ("a field of view", extent_mm, EXTENT_LIMITS_MM),
+    ):
+        if sizes.min() < low or sizes.max() > high:
+            listed = " x ".join(f"{size:.3g}" for size in sizes)
+            raise ParticipantError(path, f"has {what} of {listed} mm, outside {low:g}-{high:g} mm", remedy)
+
+
+def _header_warnings(image: Any) -> tuple[str, ...]:
+    sform, sform_code = image.get_sform(coded=True)
+    qform, qform_code = image.get_qform(coded=True)
+    if sform_code == 0 and qform_code == 0:
+        return ("neither sform nor qform is set: left and right are a guess",)
+    if sform_code and qform_code and not np.allclose(sform, qform, atol=0.1):
+        return ("sform and qform disagree: the sform is used",)
+    return ()

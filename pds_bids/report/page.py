@@ -1,0 +1,124 @@
+"""The page about one participant: one file, no network, no script.
+
+Figures are embedded as `data:` images, in which a browser runs no script and loads nothing; the page forbids
+both to itself as well (Content-Security-Policy). All text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from pds_bids.core.modality import Modality
+from pds_bids.report.templating import Value, environment
+
+# what may stand unquoted in a data address between double quotes: base64 and most of SVG stay as they are
+_URL_SAFE = " !$'()*+,-./:;=?@_~"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One figure with its heading.
+
+    Attributes
+    ----------
+    title
+        Heading, and entry in the list of contents.
+    figure
+        Path of the same SVG beside the page, relative to it.
+    svg
+        The SVG itself (see `figures.to_svg`).
+    caption
+        What to look for in the figure.
+    synthetic
+        The figure shows a volume that no scanner acquired.
+    """
+
+    title: str
+    figure: str
+    svg: str
+    caption: str
+    synthetic: bool = False
+
+    @property
+    def alt(self) -> str:
+        """What a reader who cannot see the figure is told."""
+        return f"{'SYNTHETIC. ' if self.synthetic else ''}{self.title}. {self.caption}"
+
+    @property
+    def image(self) -> str:
+        """The SVG as a `data:` address."""
+        return f"data:image/svg+xml,{quote(self.svg, safe=_URL_SAFE)}"
+
+
+@dataclass(frozen=True)
+class ParticipantPage:
+    """What the page says.
+
+    Attributes
+    ----------
+    subject, session
+        Labels without `sub-` and `ses-`; `session` is None where the dataset has none.
+    acquired, synthesised
+        Modalities; a modality in neither is missing.
+    summary
+        Name and value of each fact and QC number, in order.
+    sections
+        Figures, in order.
+    scores
+        One row per comparison with an acquired volume; may be empty. All keys become columns, in the order in
+        which they first appear.
+    warnings, errors
+        One line each.
+    methods, references
+        Paragraphs and bibliography (see `boilerplate`).
+    settings, versions
+        The configuration and the software, name to value.
+    """
+
+    subject: str
+    session: str | None
+    acquired: Sequence[Modality]
+    synthesised: Sequence[Modality]
+    summary: Mapping[str, Value]
+    sections: Sequence[Section] = ()
+    scores: Sequence[Mapping[str, Value]] = ()
+    warnings: Sequence[str] = ()
+    errors: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    references: Sequence[str] = ()
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    versions: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Such as `sub-01, ses-pre`."""
+        return f"sub-{self.subject}" + (f", ses-{self.session}" if self.session else "")
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Something on the page was not acquired by a scanner."""
+        return bool(self.synthesised) or any(section.synthetic for section in self.sections)
+
+    @property
+    def states(self) -> Mapping[Modality, str]:
+        """What became of each modality, in words."""
+        acquired = {m: "acquired" if m in self.acquired else "missing" for m in Modality}
+        return {m: f"{acquired[m]}, synthesised" if m in self.synthesised else acquired[m] for m in Modality}
+
+    @property
+    def score_columns(self) -> Sequence[str]:
+        """Every key of the scores once, in the order of first appearance."""
+        return list(dict.fromkeys(key for row in self.scores for key in row))
+
+
+def render_participant(page: ParticipantPage) -> str:
+    """The page as HTML, complete in itself.
+
+    Parameters
+    ----------
+    page
+        Any text in it is shown as it is, never interpreted.
+    """
+    return environment(escape=True).get_template("participant.html").render(page=page)

@@ -1,0 +1,1 @@
+"""Labels to images: the physics that stands in for patient data."""

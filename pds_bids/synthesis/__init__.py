@@ -1,0 +1,1 @@
+"""From a prepared source to the missing volume."""

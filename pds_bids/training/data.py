@@ -1,0 +1,142 @@
+"""Pairs for training: a bank on disk, and batches as the networks want them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID
+
+N = len(Modality)
+
+
+class Batch(NamedTuple):
+    """Pairs in model units. The source's mask covers both volumes; air is -1."""
+
+    images: Tensor  # (B, M, X, Y, Z) in [-1, 1]
+    mask: Tensor  # (B, 1, X, Y, Z) float
+    tissue: Tensor  # (B, 4, X/2, Y/2, Z/2) fractions of GM, WM, CSF, other
+    target: Tensor  # (B,) index of the target in `Modality`
+
+
+class Sample(NamedTuple):
+    """One pair as the bank stores it."""
+
+    images: NDArray[np.float16]  # (M, X, Y, Z) arbitrary positive units
+    masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
+    tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
+
+
+@dataclass(frozen=True)
+class PairBank:
+    """Pairs in memory-mapped arrays, one row a pair.
+
+    Attributes
+    ----------
+    samples
+        Arrays shaped as in `Sample` with a leading axis of pairs.
+    anatomy
+        (n,) index of the anatomy each pair was made from.
+    """
+
+    samples: Sample
+    anatomy: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.anatomy)
+
+    @classmethod
+    def create(cls, folder: Path, n: int) -> PairBank:
+        """Empty arrays on disk for `n` pairs, to be filled in place by any process."""
+        folder.mkdir(parents=True, exist_ok=True)
+        half = tuple(s // 2 for s in MODEL_GRID.shape)
+        shapes = {
+            "images": ((N, *MODEL_GRID.shape), np.float16),
+            "masks": ((N, *MODEL_GRID.shape), np.bool_),
+            "tissue": ((4, *half), np.uint8),
+            "anatomy": ((), np.int64),
+        }
+        for name, (shape, dtype) in shapes.items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (n, *shape)).flush()
+        return cls.load(folder, "r+")
+
+    @classmethod
+    def load(cls, folder: Path, mode: str = "r") -> PairBank:
+        """Open the arrays that `create` made."""
+        arrays = {p.stem: np.load(p, mmap_mode=mode) for p in sorted(folder.glob("*.npy"))}  # type: ignore[call-overload]
+        return cls(Sample(arrays["images"], arrays["masks"], arrays["tissue"]), arrays["anatomy"])
+
+    def put(self, row: int, sample: Sample, anatomy: int) -> None:
+        """Store one pair."""
+        for stored, value in zip(self.samples, sample, strict=True):
+            stored[row] = value
+        self.anatomy[row] = anatomy
+
+    def get(self, rows: Iterable[int]) -> Sample:
+        """Read rows into memory."""
+        index = list(rows)
+        return Sample(*(np.array(stored[index]) for stored in self.samples))
+
+
+def masked_median(image: Tensor, mask: Tensor) -> Tensor:
+    """Median of (X, Y, Z) values where the mask is true; one where the mask is empty."""
+    inside = image[mask.bool()]
+    return inside.median().clamp(min=1e-6) if inside.numel() else image.new_ones(())
+
+
+def model_units(image: Tensor, mask: Tensor) -> Tensor:
+    """Divide by the median in the mask, clip at 2, map [0, 2] to [-1, 1]; air is -1. All (X, Y, Z)."""
+    return (image / masked_median(image, mask)).clamp(0, 2) * mask - 1
+
+
+def _disturb(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Gamma, bias field and noise on a source: what the target does not share."""
+    gamma, bias_sd, noise_sd = torch.rand(3, generator=generator).mul(torch.tensor([0.4, 0.15, 0.03])).tolist()
+    reference = image.mean() * 3 + 1e-6
+    image = (image / reference).clamp(min=0) ** (0.8 + gamma)
+    coarse = torch.randn((1, 1, 4, 4, 4), generator=generator) * bias_sd
+    field = F.interpolate(coarse, size=tuple(image.shape), mode="trilinear", align_corners=True)[0, 0]
+    return image * field.exp() + noise_sd * torch.randn(image.shape, generator=generator) * (image > 0)
+
+
+def make_batch(sample: Sample, targets: list[int], generator: torch.Generator | None) -> Batch:
+    """Scale, mask and (with a generator) augment.
+
+    Parameters
+    ----------
+    sample
+        Rows of a bank.
+    targets
+        Index in `Modality` of the volume to be synthesised, a row each.
+    generator
+        None for evaluation: nothing random happens.
+    """
+    images, masks = torch.from_numpy(sample.images).float(), torch.from_numpy(sample.masks)
+    tissue = torch.from_numpy(sample.tissue).float() / 255
+    out, mask_out = torch.empty_like(images), torch.empty(len(targets), 1, *images.shape[2:])
+    for row, target in enumerate(targets):
+        mask = masks[row, 1 - target].float()
+        mask_out[row, 0] = mask
+        for m in range(N):
+            image = images[row, m]
+            if generator is not None and m != target:
+                image = _disturb(image, generator)
+            out[row, m] = model_units(image, mask)
+    if generator is not None and torch.rand((), generator=generator) < 0.5:
+        out, mask_out, tissue = out.flip(2), mask_out.flip(2), tissue.flip(2)
+    return Batch(out, mask_out, tissue, torch.tensor(targets))
+
+
+def halved(batch: Batch) -> Batch:
+    """The same batch at 4 mm, for the warm start."""
+    fractions = F.avg_pool3d(batch.tissue, 2)
+    return Batch(F.avg_pool3d(batch.images, 2), F.avg_pool3d(batch.mask, 2).round(), fractions, batch.target)

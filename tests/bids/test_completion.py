@@ -1,0 +1,102 @@
+"""A rerun repeats nothing complete and trusts nothing changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pds_bids.bids.completion import clear_complete, fingerprint, is_complete, mark_complete, marker_path
+
+FACTS = {"model": "abc", "steps": 8, "targets": ["bold"]}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "raw" / "sub-01_dwi.nii.gz"
+    path.parent.mkdir()
+    path.write_text("voxels")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    for name in ("sub-01/ses-1/func/a.nii.gz", "sub-01.html"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("result")
+    return folder
+
+
+def outputs(out: Path) -> list[Path]:
+    return [out / "sub-01/ses-1/func/a.nii.gz", out / "sub-01.html"]
+
+
+def test_a_marked_visit_is_complete_and_no_other(out: Path, source: Path) -> None:
+    mark = fingerprint(FACTS, [source])
+    assert not is_complete(out, "01", "1", mark)
+    mark_complete(out, "01", "1", mark, outputs(out))
+    assert is_complete(out, "01", "1", mark)
+    assert not is_complete(out, "01", "2", mark)
+    assert not is_complete(out, "01", None, mark)
+    assert "log" in marker_path(out, "01", "1").parts  # which .bidsignore covers
+
+
+def test_the_order_of_facts_and_inputs_does_not_matter(source: Path) -> None:
+    other = source.with_name("sub-01_dwi.bval")
+    other.write_text("0")
+    assert fingerprint(FACTS, [source, other]) == fingerprint(dict(reversed(FACTS.items())), [other, source])
+
+
+@pytest.mark.parametrize("change", [{"model": "abd"}, {"steps": 9}, {"targets": []}, {"new": None}])
+def test_other_settings_are_other_work(source: Path, change: dict[str, object]) -> None:
+    assert fingerprint({**FACTS, **change}, [source]) != fingerprint(FACTS, [source])
+
+
+def test_a_changed_input_is_other_work(source: Path) -> None:
+    before = fingerprint(FACTS, [source])
+    os.utime(source, ns=(1, source.stat().st_mtime_ns + 1))
+    touched = fingerprint(FACTS, [source])
+    source.write_text("more voxels")
+    os.utime(source, ns=(1, 1))
+    longer = fingerprint(FACTS, [source])
+    renamed = fingerprint(FACTS, [source.rename(source.with_name("sub-01_run-1_dwi.nii.gz"))])
+    assert len({before, touched, longer, renamed, fingerprint(FACTS, [])}) == 5
+
+
+def test_a_moved_dataset_is_the_same_work(source: Path) -> None:
+    before = fingerprint(FACTS, [source])
+    moved = source.parent.rename(source.parent.with_name("moved")) / source.name
+    assert fingerprint(FACTS, [moved]) == before
+
+
+def test_facts_that_cannot_be_written_down_are_refused(source: Path) -> None:
+    with pytest.raises(TypeError):
+        fingerprint({"targets": {"bold", "dwi"}}, [source])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("cut")])
+def test_a_lost_or_changed_output_is_done_again(out: Path, source: Path, damage) -> None:
+    mark = fingerprint(FACTS, [source])
+    mark_complete(out, "01", "1", mark, outputs(out))
+    damage(outputs(out)[0])
+    assert not is_complete(out, "01", "1", mark)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"fingerprint": 1}', '{"outputs": 3}', '{"outputs": {"x": 1}}', "\0"]
+)
+def test_a_marker_that_cannot_be_trusted_is_done_again(out: Path, source: Path, content: str) -> None:
+    mark = fingerprint(FACTS, [source])
+    mark_complete(out, "01", "1", mark, outputs(out))
+    marker_path(out, "01", "1").write_text(content)
+    assert not is_complete(out, "01", "1", mark)
+
+
+def test_clearing_forgets(out: Path, source: Path) -> None:
+    mark = fingerprint(FACTS, [source])
+    mark_complete(out, "01", "1", mark, outputs(out))
+    clear_complete(out, "01", "1")
+    clear_complete(out, "01", "1")
+    assert not is_complete(out, "01", "1", mark)

@@ -1,0 +1,194 @@
+"""The output is a valid BIDS derivative dataset: judged by the official validator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bidsschematools.schema import load_schema
+
+from pds_bids.bids.completion import mark_complete
+from pds_bids.bids.dataset import DESCRIPTIONS, write_dataset_files
+from pds_bids.bids.derivatives import derivative_path, mask_sidecar, synthetic_sidecar, volume_sidecar
+from pds_bids.bids.naming import BidsName
+from pds_bids.bids.writing import PARTIAL_MARK, write_json, write_text, write_volume
+from pds_bids.core.errors import CannotWriteError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import ATLAS_SPACE, Volume
+
+RAW = {"dataset_description.json": {"Name": 'A "raw" dataset: #1', "BIDSVersion": "1.8.0", "License": "CC0"}}
+SPACES: dict[str, dict[str, str]] = {"native": {}, ATLAS_SPACE: {"space": ATLAS_SPACE, "res": "2"}}
+
+
+def write_image(
+    out: Path, subject: str, session: str | None, modality: Modality, space: str, desc: str
+) -> None:
+    suffix = "mask" if desc == "brain" else modality.mean_suffix
+    sidecar = volume_sidecar(
+        description=DESCRIPTIONS[desc],
+        sources=[f"bids:raw:sub-{subject}/dwi/sub-{subject}_dwi.nii.gz"],
+        space=space,
+        reference=f"bids:raw:sub-{subject}/dwi/sub-{subject}_dwi.nii.gz",
+        skull_stripped=True,
+        resolution="2 mm isotropic" if "res" in SPACES[space] else None,
+    )
+    if desc == "brain":
+        sidecar = mask_sidecar(sidecar)
+    if desc.startswith("synth"):
+        sidecar = synthetic_sidecar(sidecar, {"Model": "base"})
+    names = {"suffix": suffix, "desc": desc, **SPACES[space]}
+    volume = Volume(np.ones((3, 3, 3), np.float32), np.eye(4), space)
+    write_volume(
+        derivative_path(out, subject, session, modality, extension=".nii.gz", **names),
+        volume,
+        description="x",
+    )
+    write_json(derivative_path(out, subject, session, modality, extension=".json", **names), sidecar)
+
+
+def write_visit(out: Path, subject: str, session: str | None, source: Modality) -> None:
+    for space in SPACES:
+        for desc in ("preproc", "brain"):
+            write_image(out, subject, session, source, space, desc)
+        for desc in ("synth", "synthstd"):
+            write_image(out, subject, session, source.other, space, desc)
+    ends = (source.mean_suffix, ATLAS_SPACE)
+    for start, end in (ends, ends[::-1]):
+        names = {"from": start, "to": end, "mode": "image"}
+        path = derivative_path(out, subject, session, source, suffix="xfm", extension=".h5", **names)
+        write_text(path, "transform")
+    folder = path.parents[1]
+    write_text(folder / "figures" / f"sub-{subject}_desc-synth_trace.svg", "<svg/>")
+    write_json(folder / "log" / "20260101-120000_0123abcd" / "status.json", {"status": "done"})
+    write_text(folder / "log" / "20260101-120000_0123abcd" / "pds-bids.toml", "")
+    write_text(folder / "func" / f"{PARTIAL_MARK}1-2-x_bold.nii.gz", "what a killed run leaves")
+    write_text(out / f"sub-{subject}.html", "<html></html>")
+    mark_complete(out, subject, session, "0", [path])
+
+
+@pytest.fixture
+def out(build_tree, tmp_path: Path) -> Path:
+    folder = tmp_path / "derivatives"
+    write_dataset_files(folder, build_tree(RAW), "1.0")
+    write_visit(folder, "01", None, Modality.DWI)
+    write_visit(folder, "02", "a", Modality.BOLD)
+    write_visit(folder, "02", "b", Modality.DWI)
+    for extension, text in ((".tsv", "subject\nsub-01\n"), (".json", "{}"), (".html", "<html></html>")):
+        write_text(folder / f"group_synthesis{extension}", text)
+    write_text(folder / "logs" / "CITATION.md", "text")
+    return folder
+
+
+def validate(folder: Path) -> list[dict[str, str]]:
+    validator = Path(sysconfig.get_path("scripts")) / "bids-validator-deno"
+    run = subprocess.run([validator, folder, "--format", "json"], capture_output=True, text=True, check=False)
+    issues: list[dict[str, str]] = json.loads(run.stdout)["issues"]["issues"]
+    assert (run.returncode != 0) == any(issue["severity"] == "error" for issue in issues)
+    return issues
+
+
+def test_the_validator_has_nothing_to_say(out: Path) -> None:
+    assert validate(out) == []
+
+
+def test_the_validator_would_have_said_something(out: Path) -> None:
+    wrong = derivative_path(out, "01", None, Modality.DWI, suffix="trase", extension=".nii.gz", desc="synth")
+    write_text(wrong, "x")
+    next(out.glob("sub-01/dwi/*_desc-preproc_trace.json")).unlink()
+    codes = {issue["code"] for issue in validate(out)}
+    assert "NOT_INCLUDED" in codes or "INVALID_LOCATION" in codes
+    assert any(code.startswith("SIDECAR_KEY") for code in codes)
+
+
+def test_the_names_hidden_from_the_validator_follow_the_schema_too(out: Path) -> None:
+    schema = load_schema()
+    order = list(schema.rules.entities)
+    keys = {schema.objects.entities[name].name: name for name in order}
+    rule = schema.rules.files.deriv.imaging.func_volumetric.entities  # of sbref: BIDS has no boldref yet
+    required = {name for name, level in rule.items() if level == "required"}
+    hidden = list(out.rglob("*_boldref.*"))
+    assert len(hidden) == 2 * (4 + 4 + 2)
+    for path in hidden:
+        name = BidsName.parse(path.name)
+        assert name is not None
+        entities = [keys[key] for key in name.entities]
+        assert entities == sorted(entities, key=order.index)
+        assert required <= set(entities) <= set(rule)
+
+
+def test_synthetic_is_said_in_name_and_readme(out: Path) -> None:
+    description = json.loads((out / "dataset_description.json").read_text())
+    assert "SYNTHETIC" in description["Name"]
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"] == [{"Name": "pds-bids", "Version": "1.0"}]
+    assert description["License"] == "CC0"
+    readme = (out / "README.md").read_text()
+    assert "synthetic" in readme.splitlines()[0].lower()
+    assert "no connectivity, no tractography" in readme
+    assert 'A "raw" dataset: #1' in readme
+
+
+def test_every_desc_label_is_described(out: Path) -> None:
+    head, *rows = (out / "descriptions.tsv").read_text().splitlines()
+    assert head == "desc_id\tdescription"
+    described = {row.split("\t")[0] for row in rows}
+    used = {
+        f"desc-{name.entities['desc']}"
+        for path in out.rglob("*_desc-*")
+        if (name := BidsName.parse(path.name))
+    }
+    assert used == described
+
+
+def test_links_are_relative_inside_the_input_and_absolute_outside(build_tree, tmp_path: Path) -> None:
+    raw = build_tree(RAW)
+    links = {}
+    for out in (raw / "derivatives" / "pds-bids", tmp_path / "elsewhere"):
+        write_dataset_files(out, raw, "1.0")
+        links[out.name] = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]["raw"]
+    assert links == {"pds-bids": "../..", "elsewhere": raw.as_uri()}
+
+
+def test_a_container_names_itself(build_tree, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PDS_BIDS_DOCKER_TAG", "1.0")
+    write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
+    description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
+    assert description["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "1.0"}
+
+
+def test_those_who_acquired_the_data_are_authors(build_tree, tmp_path: Path) -> None:
+    described = {
+        **RAW["dataset_description.json"],
+        "Authors": ["Ada: #1", "Emmy"],
+        "DatasetDOI": "doi:10.1/x",
+    }
+    write_dataset_files(tmp_path / "out", build_tree({"dataset_description.json": described}), "1.0")
+    description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
+    assert description["Authors"] == ["Ada: #1", "Emmy", "The pds-bids developers"]
+    assert description["SourceDatasets"] == [{"DOI": "doi:10.1/x"}]
+    assert '  - name: "Ada: #1"' in (tmp_path / "out" / "CITATION.cff").read_text().splitlines()
+
+
+def test_several_processes_and_reruns_write_the_same(build_tree, tmp_path: Path) -> None:
+    raw, out = build_tree(RAW), tmp_path / "out"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: write_dataset_files(out, raw, "1.0"), range(4)))
+    before = {path: path.stat() for path in out.iterdir()}
+    assert not any(path.name.startswith(PARTIAL_MARK) for path in before)
+    write_dataset_files(out, raw, "1.0")
+    assert {path: path.stat() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "existing", ['{"GeneratedBy": [{"Name": "fMRIPrep"}]}', '{"Name": "raw"}', "{", "[]"]
+)
+def test_the_dataset_of_another_program_is_left_alone(build_tree, tmp_path: Path, existing: str) -> None:
+    write_text(tmp_path / "out" / "dataset_description.json", existing)
+    with pytest.raises(CannotWriteError, match="choose another output folder"):
+        write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
+    assert (tmp_path / "out" / "dataset_description.json").read_text() == existing

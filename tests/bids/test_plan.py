@@ -1,0 +1,55 @@
+"""The dry run says the same in three forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pds_bids.bids.inventory import Visit
+from pds_bids.bids.plan import render_plan
+from pds_bids.core.config import Selection
+from pds_bids.core.modality import Modality
+
+VISITS = [
+    Visit("01", "a", frozenset({Modality.BOLD}), has_t1w=True, tasks=("rest",)),
+    Visit("01", "b", frozenset({Modality.DWI}), has_t1w=True),
+    Visit("02", None, frozenset(Modality), has_t1w=False),
+    Visit("03", None, frozenset(), has_t1w=True),
+    Visit("04", None, frozenset(), has_t1w=True, unreadable=(Path("sub-04/dwi/sub-04_dwi.nii.gz"),)),
+]
+
+
+def test_the_table_has_a_row_per_visit_and_a_sum() -> None:
+    lines = render_plan(VISITS, Selection(), "table").splitlines()
+    assert lines[0].split() == ["subject", "session", "bold", "dwi", "T1w", "synthesise", "remark"]
+    assert lines[2].split() == ["sub-01", "ses-a", "yes", "missing", "yes", "dwi"]
+    assert lines[4].split() == ["sub-02", "-", "yes", "yes", "no", "-", "nothing", "to", "do"]
+    assert lines[5].endswith("nothing to start from")
+    assert lines[6].endswith("cannot be read: sub-04_dwi.nii.gz")
+    assert lines[-1] == "2 of 5 to synthesise"
+
+
+def test_the_list_names_each_participant_with_work_once() -> None:
+    assert render_plan(VISITS, Selection(), "list") == "01"
+    assert render_plan(VISITS, Selection(evaluate=True), "list").split() == ["01", "02"]
+    assert render_plan(VISITS[2:4], Selection(), "list") == ""
+
+
+def test_the_json_is_complete() -> None:
+    records = json.loads(render_plan(VISITS, Selection(targets=(Modality.BOLD,)), "json"))
+    assert [record["synthesise"] for record in records] == [[], ["bold"], [], [], []]
+    assert records[0] == {
+        "subject": "01",
+        "session": "a",
+        "acquired": ["bold"],
+        "missing": ["dwi"],
+        "t1w": True,
+        "tasks": ["rest"],
+        "synthesise": [],
+        "unreadable": [],
+    }
+
+
+def test_no_visits_at_all() -> None:
+    assert render_plan([], Selection(), "table").endswith("0 of 0 to synthesise")
+    assert render_plan([], Selection(), "json") == "[]"

@@ -1,0 +1,283 @@
+"""`pds-bids`: what reaches the workflows, and what is refused before they start."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from pds_bids.cli import main
+from pds_bids.core import errors
+from pds_bids.core.config import Config, OutputConfig, PrepConfig, Selection, SynthesisConfig
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in", tmp_path / "out"
+
+
+@pytest.fixture
+def configured(pds_bids_command, workflows, folders):
+    """Options -> the Config that the participant workflow was called with."""
+
+    def configure(*options: object) -> Config:
+        ended = pds_bids_command(*folders, "participant", *options)
+        assert ended.code == 0, ended.err
+        return workflows.participant.run.calls[-1][0]
+
+    return configure
+
+
+def test_defaults_are_those_of_the_config(configured, folders, monkeypatch):
+    monkeypatch.setattr(main, "default_threads", lambda nprocs: 5)
+
+    config = configured()
+
+    assert (config.bids_dir, config.output_dir) == folders
+    assert config.selection == Selection()
+    assert config.prep == PrepConfig(threads=5)
+    assert config.synthesis == SynthesisConfig(threads=5)
+    assert config.output == OutputConfig()
+
+
+def test_every_option_reaches_its_section(configured, tmp_path):
+    config = configured(
+        *("--participant-label", "sub-01", "02", "--session-id", "ses-a", "b", "-t", "task-rest"),
+        *("--target", "dwi", "--evaluate", "--model", "tiny", "--num-samples", 4, "--sampling-steps", 2),
+        *("--random-seed", 7, "--device", "cuda:1", "--nprocs", 3, "--omp-nthreads", 2),
+        *("--output-spaces", "model", "native", "--sloppy", "--overwrite", "--stop-on-first-crash"),
+        *("-w", tmp_path / "work", "--skip-bids-validation"),
+    )
+
+    assert config.work_dir == tmp_path / "work"
+    assert config.selection == Selection(("01", "02"), ("a", "b"), "rest", (Modality.DWI,), evaluate=True)
+    assert config.prep == PrepConfig(threads=2, seed=7, sloppy=True)
+    assert config.synthesis == SynthesisConfig("tiny", 4, 2, 7, "cuda:1", 2)
+    assert config.output == OutputConfig(("model", "native"), True, True, 3)
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_target_is_named_by_its_folder(configured, modality):
+    assert configured("--target", modality.datatype).selection.targets == (modality,)
+
+
+def test_spaces_are_those_that_volumes_can_have():
+    assert set(main.SPACES) == {"native", ATLAS_SPACE, MODEL_SPACE}
+
+
+def test_sloppy_takes_one_step_unless_told_otherwise(configured):
+    assert configured("--sloppy").synthesis.steps == 1
+    assert configured("--sloppy", "--sampling-steps", 3).synthesis.steps == 3
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "IN OUT participant --participant-label 01 02",
+        "IN OUT participant --participant_label 01 02",
+        "IN OUT participant --participant-label=01 02",
+        "IN OUT participant --participant-label=sub-01 --participant-label sub-02",
+        "IN OUT participant --participant-label 01 --sloppy --participant-label 02 01",
+        "IN OUT --participant-label 01 02 -- participant",
+        "--participant-label 01 02 -- IN OUT participant",
+        "--participant-label 01 02 --random-seed 5 IN OUT participant",
+        "--participant-label 01 02 -vv IN OUT participant",
+    ],
+)
+def test_lists_are_understood_wherever_they_stand(pds_bids_command, workflows, folders, spelling):
+    places = dict(zip(("IN", "OUT"), folders, strict=True))
+
+    ended = pds_bids_command(*(places.get(word, word) for word in spelling.split()))
+
+    assert ended.code == 0, ended.err
+    config = workflows.participant.run.calls[0][0]
+    assert config.selection.participants == ("01", "02")
+    assert (config.bids_dir, config.output_dir) == folders
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--participant-label 01_02", "'01_02' is not a label"),
+        ("--participant-label ../01", "'../01' is not a label"),
+        ("--participant-label=", "'' is not a label"),
+        ("--participant-label sub-", "'sub-' is not a label"),
+        ("--participant-label 01 -2", "'-2' is not a label"),
+        ("--participant-label", "'--participant-label' needs at least one value"),
+        ("--participant-label --sloppy", "'--participant-label' needs at least one value"),
+        ("--participant-label -- 01", "'--participant-label' needs at least one value"),
+        ("--session-label é", "'é' is not a label"),
+        ("--random-seed -5", "-5 is not in the range"),
+        ("--num-samples -1", "-1 is not in the range"),
+        ("--sampling-steps 0", "0 is not in the range"),
+        ("--nprocs 0", "0 is not in the range"),
+        ("--device gpu", "'gpu' is not a device"),
+        ("--device cuda:", "'cuda:' is not a device"),
+        ("--output-spaces MNI", "'MNI' is not one of"),
+        ("--target bold", "'bold' is not one of"),
+        ("--format json", "add --dry-run"),
+        ("--no-such-option", "No such option"),
+        ("surplus", "unexpected extra argument"),
+    ],
+)
+def test_usage_errors_end_with_2_and_say_why(pds_bids_command, workflows, folders, options, said):
+    ended = pds_bids_command(*folders, "participant", *options.split())
+
+    assert ended.code == 2
+    assert said in ended.err
+    assert not workflows.participant.run.calls
+
+
+def test_a_list_that_swallows_the_arguments_is_told_how_to_end(pds_bids_command):
+    ended = pds_bids_command("--participant-label", "01", "in", "out", "participant")
+
+    assert ended.code == 2
+    assert "end the list with `--`" in ended.err
+
+
+def test_missing_arguments_without_a_list_get_no_such_hint(pds_bids_command):
+    ended = pds_bids_command()
+
+    assert ended.code == 2
+    assert "BIDS_DIR" in ended.err
+    assert "end the list" not in ended.err
+
+
+@pytest.mark.parametrize("layout", main.FORMATS)
+def test_dry_run_prints_the_plan_and_runs_nothing(pds_bids_command, workflows, folders, layout):
+    workflows.participant.dry_run.answer = "who misses what"
+
+    ended = pds_bids_command(*folders, "participant", "--dry-run", "--format", layout)
+
+    assert ended == (0, "who misses what\n", "")
+    assert workflows.participant.dry_run.calls[0][1] == layout
+    assert not workflows.participant.run.calls
+    assert not folders[1].exists()
+
+
+def test_group_runs_the_group_workflow(pds_bids_command, workflows, folders):
+    assert pds_bids_command(*folders, "group").code == 0
+    assert workflows.group.run.calls[0][0].output_dir == folders[1]
+    assert pds_bids_command(*folders, "group", "--dry-run").code == 2
+
+
+EXIT_CODES = {
+    errors.UsageError: 2,
+    errors.NotBidsError: 16,
+    errors.NothingSelectedError: 18,
+    errors.NoUsableParticipantError: 66,
+    errors.CannotWriteError: 73,
+    errors.TemporaryError: 75,
+}
+
+
+@pytest.mark.parametrize(("error", "code"), list(EXIT_CODES.items()))
+def test_an_error_becomes_one_line_and_its_exit_code(pds_bids_command, workflows, folders, error, code):
+    workflows.participant.run.answer = error("in: this is wrong; do that")
+
+    assert pds_bids_command(*folders, "participant") == (
+        code,
+        "",
+        "pds-bids: error: in: this is wrong; do that\n",
+    )
+
+
+def test_the_workflow_s_own_exit_code_is_kept(pds_bids_command, workflows, folders):
+    workflows.participant.run.answer = 1
+
+    assert pds_bids_command(*folders, "participant").code == 1
+
+
+def test_an_interrupt_ends_with_130(pds_bids_command, workflows, folders):
+    workflows.participant.run.answer = KeyboardInterrupt()
+
+    ended = pds_bids_command(*folders, "participant")
+
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("output", "work", "code"),
+    [
+        ("in", "work", 2),
+        ("in/out", "work", 2),
+        ("in/derivatives-old", "work", 2),
+        ("in/derivatives/../out", "work", 2),
+        ("link", "work", 2),
+        ("out", "in", 2),
+        ("out", "in/work", 2),
+        ("in/derivatives/pds", "in/derivatives/work", 2),
+        ("in/derivatives/pds", "work", 0),
+        ("inside", "work", 0),
+        (".", "work", 0),  # the dataset below the derivatives, as in OUT/sourcedata/raw
+    ],
+)
+def test_nothing_may_be_written_into_the_dataset(pds_bids_command, workflows, tmp_path, output, work, code):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to("in")
+
+    ended = pds_bids_command(tmp_path / "in", tmp_path / output, "participant", "-w", tmp_path / work)
+
+    assert ended.code == code, ended.err
+    assert len(workflows.participant.run.calls) == (code == 0)
+
+
+def test_the_default_work_folder_is_temporary_and_found_again(configured, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "scratch"))
+
+    first, second = configured().work_dir, configured().work_dir
+
+    assert first == second
+    assert first.parent == tmp_path / "scratch"
+    assert first != main.default_work_dir(tmp_path / "other")
+
+
+def test_no_place_for_temporary_files_is_said(pds_bids_command, folders, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+
+    ended = pds_bids_command(*folders, "participant")
+
+    assert ended.code == 73
+    assert "--work-dir" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "level"), [((), logging.WARNING), (("-v",), logging.INFO), (("-vvv",), logging.DEBUG)]
+)
+def test_verbosity(configured, options, level):
+    configured(*options)
+
+    assert logging.getLogger("pds_bids").level == level
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("module", ["main", "model"])
+def test_help_and_version_load_nothing_heavy(module, option):
+    script = f"""
+import sys
+from pds_bids.cli.{module} import main
+try:
+    main([{option!r}])
+finally:
+    print(sorted({{"numpy", "torch", "ants", "nibabel", "nilearn", "bids", "matplotlib"}} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_package_runs_as_a_module():
+    ended = subprocess.run(
+        [sys.executable, "-m", "pds_bids", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.startswith("pds-bids ")

@@ -1,0 +1,73 @@
+"""`pds-model`: each subcommand hands its options to one workflow."""
+
+from __future__ import annotations
+
+import pytest
+
+from pds_bids.cli import model
+from pds_bids.core.errors import UsageError
+
+
+def test_demo(pds_model_command, workflows, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "default_threads", lambda nprocs: 3)
+
+    assert pds_model_command("demo", tmp_path / "demo").code == 0
+    assert pds_model_command("demo", tmp_path / "demo", "--seed", 9, "--omp-nthreads", 2).code == 0
+    assert workflows.demo.run.calls == [(tmp_path / "demo", 0, 3), (tmp_path / "demo", 9, 2)]
+
+
+def test_info_prints_the_card_of_the_bundled_model_or_another(pds_model_command, workflows):
+    workflows.modelcard.text.answer = "trained on"
+
+    assert pds_model_command("info") == (0, "trained on\n", "")
+    assert pds_model_command("info", "mine.safetensors").code == 0
+    assert workflows.modelcard.text.calls == [("base",), ("mine.safetensors",)]
+
+
+def test_train(pds_model_command, workflows, tmp_path):
+    options = (
+        "--label-maps",
+        tmp_path,
+        "--out",
+        tmp_path / "m.safetensors",
+        "--max-minutes",
+        1.5,
+        "--device",
+        "cpu",
+    )
+
+    assert pds_model_command("train", "tiny", *options, "--seed", 4).code == 0
+    assert workflows.training.run.calls == [("tiny", tmp_path, tmp_path / "m.safetensors", 1.5, "cpu", 4)]
+
+
+def test_evaluate(pds_model_command, workflows, tmp_path):
+    options = ("--label-maps", tmp_path, "--out", tmp_path / "t.tsv", "--model", "tiny", "--n-subjects", 2)
+
+    assert pds_model_command("evaluate", *options).code == 0
+    assert workflows.evaluation.run.calls == [("tiny", tmp_path, tmp_path / "t.tsv", 2, "auto", 0)]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("train", "tiny", "--label-maps", "absent", "--out", "m.safetensors"),
+        ("train", "tiny", "--label-maps", ".", "--out", "m.safetensors", "--max-minutes", 0),
+        ("train", "tiny", "--out", "m.safetensors"),
+        ("evaluate", "--label-maps", "."),
+        ("demo",),
+        ("no-such-command",),
+        (),
+    ],
+)
+def test_usage_errors_end_with_2(pds_model_command, args):
+    assert pds_model_command(*args).code == 2
+
+
+def test_an_error_becomes_one_line_and_its_exit_code(pds_model_command, workflows):
+    workflows.modelcard.text.answer = UsageError("no model called x; see `pds-model info`")
+
+    assert pds_model_command("info", "x") == (
+        2,
+        "",
+        "pds-model: error: no model called x; see `pds-model info`\n",
+    )

@@ -1,0 +1,83 @@
+"""The house as built: who may import whom, what an installation holds, and what it needs."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from setuptools import find_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pds_bids"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+DISTRIBUTIONS = {"PIL": "pillow", "ants": "antspyx", "bids": "pybids", "sklearn": "scikit-learn"}
+"""Where a distribution is not called what its module is called."""
+
+
+@pytest.fixture(scope="module")
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def imported_names(module: Path) -> set[str]:
+    """Top-level names of what a module imports from outside, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(module.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    qualified = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in plain | qualified} - sys.stdlib_module_names - {"pds_bids"}
+
+
+def test_the_import_contracts_hold():
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])",
+    ]
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_is_imported_is_declared(module, setup_cfg):
+    declared = set(re.findall(r"^[\w-]+", setup_cfg["options"]["install_requires"], re.MULTILINE))
+
+    needed = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in imported_names(module)}
+
+    assert needed <= declared
+
+
+def test_an_installation_has_every_module_and_nothing_else_at_the_top(setup_cfg):
+    include = setup_cfg["options.packages.find"]["include"].split()
+
+    packages = find_packages(ROOT, include=include)
+
+    assert {name.partition(".")[0] for name in packages} == {"pds_bids"}
+    assert {path.parent for path in MODULES} == {ROOT.joinpath(*name.split(".")) for name in packages}
+
+
+def test_an_installation_has_every_data_file(setup_cfg):
+    patterns = setup_cfg["options.package_data"]["pds_bids"].split()
+
+    installed = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+
+    code = {path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyc"} or path.is_dir()}
+    assert set(PACKAGE.rglob("*")) - code == installed
+    assert all(any(PACKAGE.glob(pattern)) for pattern in patterns)
+
+
+def test_the_demonstration_and_test_commands_are_in_the_readme():
+    readme = (ROOT / "README.rst").read_text()
+
+    for name in ("demo-command", "test-command"):
+        (command,) = re.findall(rf":name: {name}\n\n +(.+)\n", readme)
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
