@@ -29,6 +29,8 @@ DESCRIPTIONS = {
     "preproc": "Mean of the acquired series after motion correction and bias field correction",
     "brain": "Brain mask of the acquired mean volume",
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
+    "drawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
+    "drawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
     "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units",
 }
 """What each `desc-` label of the outputs means."""

@@ -33,6 +33,6 @@ class Modality(enum.StrEnum):
         return {"bold": "boldref", "dwi": "trace"}[self.value]
 
     @property
-    def title(self) -> str:
+    def full_name(self) -> str:
         """What people call it."""
         return {"bold": "mean fMRI (BOLD)", "dwi": "mean dMRI (trace)"}[self.value]

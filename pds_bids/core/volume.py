@@ -117,6 +117,9 @@ class Volume:
             )
 
 
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
+
+
 def load_volume(path: Path, space: str = "native") -> Volume:
     """Read a 3D NIfTI image whole.
 
@@ -137,7 +140,7 @@ def load_volume(path: Path, space: str = "native") -> Volume:
     try:
         image = nb.load(path)
         data = np.asarray(image.dataobj, np.float32)
-    except (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError) as error:
+    except (*_UNREADABLE, nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
         raise ParticipantError(path, f"cannot be read ({error})", "restore the file") from error
     if data.ndim > 3 and set(data.shape[3:]) == {1}:
         data = data.reshape(data.shape[:3])

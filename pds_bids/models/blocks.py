@@ -1,4 +1,8 @@
-"""Building blocks of the U-Nets. Nothing here pools statistics over space, so a crop sees what the whole sees."""
+"""Building blocks of the U-Nets.
+
+Norms are taken voxel by voxel, never over space, so that a crop is normalised as the whole is. Layers that end
+a residual branch or a network start at zero: an untrained block is the identity, an untrained network says 0.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,28 @@ def channel_norm(x_BCXYZ: Tensor) -> Tensor:
     return x_BCXYZ * (x_BCXYZ.shape[1] ** 0.5 / (size + 1e-3))
 
 
+def zeroed(layer: nn.Conv3d) -> nn.Conv3d:
+    """The same layer, its weights and bias set to zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 class TimeEmbedding(nn.Module):
     """Fourier features of the two times, through two linear layers."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int, n_times: int = 2, n_frequencies: int = 8) -> None:
         super().__init__()
-        self.register_buffer("frequencies", 2.0 ** torch.arange(n_frequencies) * math.pi / 2, persistent=False)
+        octaves = 2.0 ** torch.arange(n_frequencies) * math.pi / 2
+        self.register_buffer("frequencies", octaves, persistent=False)
         self.layers = nn.Sequential(
             nn.Linear(2 * n_times * n_frequencies, width), nn.SiLU(), nn.Linear(width, width)
         )
 
     def forward(self, u_BM: Tensor) -> Tensor:
+        """(B, M) times in [0, 1] to (B, width)."""
         angle = (u_BM[..., None] * self.frequencies).flatten(1)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
 
@@ -36,18 +51,27 @@ class ResBlock(nn.Module):
     def __init__(self, c_in: int, c_out: int, width: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv3d(c_in, c_out, 3, padding=1)
-        self.conv_out = nn.Conv3d(c_out, c_out, 3, padding=1)
+        self.conv_out = zeroed(nn.Conv3d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
         self.film = nn.Linear(width, 2 * c_out) if width else None
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)  # type: ignore[arg-type]
 
     def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
+        """(B, c_in, X, Y, Z) to (B, c_out, X, Y, Z)."""
         h = channel_norm(self.conv_in(F.silu(channel_norm(x_BCXYZ))))
         if self.film is not None and times_BD is not None:
             scale, shift = self.film(times_BD)[..., None, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
         return self.skip(x_BCXYZ) + self.conv_out(F.silu(h))
+
+
+class Level(nn.ModuleList):
+    """The residual blocks of one level, one after another."""
+
+    def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
+        """(B, c_in, X, Y, Z) to (B, c_out, X, Y, Z)."""
+        for block in self:
+            x_BCXYZ = block(x_BCXYZ, times_BD)
+        return x_BCXYZ
 
 
 class Attention(nn.Module):
@@ -57,14 +81,12 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Conv3d(channels, 3 * channels, 1)
-        self.out = nn.Conv3d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.out = zeroed(nn.Conv3d(channels, channels, 1))
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
-        q, k, v = (
-            self.qkv(channel_norm(x_BCXYZ)).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
-        )
+        """(B, channels, X, Y, Z) to the same shape."""
+        tokens = self.qkv(channel_norm(x_BCXYZ)).flatten(2)
+        q, k, v = tokens.unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(x_BCXYZ.shape)
         return x_BCXYZ + self.out(mixed)
 
@@ -75,7 +97,7 @@ class UNet(nn.Module):
     Parameters
     ----------
     c_in, c_out
-        Channels in and out. The last convolution starts at zero.
+        Channels in and out.
     channels
         Width of each level, finest first.
     blocks
@@ -101,36 +123,30 @@ class UNet(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         levels = list(zip(channels, blocks, strict=True))
         for level, (c, n) in enumerate(levels):
-            self.encoder.append(nn.ModuleList(ResBlock(c, c, width) for _ in range(n)))
+            self.encoder.append(Level(ResBlock(c, c, width) for _ in range(n)))
             if level + 1 < len(levels):
                 c_next = channels[level + 1]
                 self.down.append(nn.Conv3d(c, c_next, 2, stride=2))
                 self.up.append(nn.Conv3d(c_next, c, 1))
-                self.decoder.append(
-                    nn.ModuleList(ResBlock(2 * c if k == 0 else c, c, width) for k in range(n))
-                )
+                self.decoder.append(Level(ResBlock(2 * c if k == 0 else c, c, width) for k in range(n)))
         self.attention = Attention(channels[-1]) if attention else None
-        self.head = nn.Conv3d(channels[0], c_out, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = zeroed(nn.Conv3d(channels[0], c_out, 3, padding=1))
 
     def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None = None) -> Tensor:
+        """(B, c_in, X, Y, Z) and (B, width) times to (B, c_out, X, Y, Z)."""
         x = self.stem(x_BCXYZ)
         skips = []
-        for level, level_blocks in enumerate(self.encoder):
-            for block in level_blocks:  # type: ignore[attr-defined]
-                x = block(x, times_BD)
-            if level < len(self.down):
-                skips.append(x)
-                x = self.down[level](_even(x))
+        for blocks, down in zip(self.encoder, self.down, strict=False):
+            skips.append(blocks(x, times_BD))
+            x = down(_even(skips[-1]))
+        x = self.encoder[-1](x, times_BD)
         if self.attention is not None:
             x = self.attention(x)
-        for level in reversed(range(len(self.up))):
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             skip = skips.pop()
-            x = F.interpolate(self.up[level](x), scale_factor=2, mode="nearest")
+            x = F.interpolate(up(x), scale_factor=2, mode="nearest")
             x = torch.cat([x[..., : skip.shape[2], : skip.shape[3], : skip.shape[4]], skip], dim=1)
-            for block in self.decoder[level]:  # type: ignore[attr-defined]
-                x = block(x, times_BD)
+            x = blocks(x, times_BD)
         return self.head(F.silu(channel_norm(x)))
 
 

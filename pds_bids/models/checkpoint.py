@@ -1,9 +1,13 @@
-"""One safetensors file holds a model: weights in fp16 and, as metadata, everything needed to use them. Never pickle."""
+"""One safetensors file holds a model: weights in fp16 and, as metadata, everything needed to use them.
+
+Never pickle: a checkpoint is data, and loading one runs nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +19,8 @@ from torch import Tensor, nn
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.models.denoiser import DenoiserConfig, DualModalDenoiser, Subbands
-from pds_bids.models.refine import RefinerConfig, TissueRefiner
+from pds_bids.models.denoiser import DenoiserConfig, DualModalDenoiser, Subbands, one_step_estimate
+from pds_bids.models.refine import Refined, RefinerConfig, TissueRefiner
 
 FORMAT = "pds-bids-1"
 
@@ -30,7 +34,13 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, config: dict[str, dict[str, Any]]) -> ModelConfig:
-        """From the tables of a preset or of a checkpoint; lists become tuples, unknown keys raise TypeError."""
+        """From the tables of a preset or of a checkpoint; lists become tuples.
+
+        Raises
+        ------
+        TypeError
+            If a table has an unknown key.
+        """
 
         def frozen(section: dict[str, Any]) -> dict[str, Any]:
             return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
@@ -48,6 +58,9 @@ class PdsModel(nn.Module):
     input); `scale_factor` is (M,), what the predicted uncertainty is multiplied by to be calibrated.
     """
 
+    templates: Tensor
+    scale_factor: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -56,6 +69,16 @@ class PdsModel(nn.Module):
         self.refiner = TissueRefiner(config.refiner)
         self.register_buffer("templates", torch.zeros(len(Modality), *MODEL_GRID.shape))
         self.register_buffer("scale_factor", torch.ones(len(Modality)))
+
+    def refined(self, bands_BMKXYZ: Tensor, target_B: Tensor) -> tuple[Tensor, Refined]:
+        """One-step estimate of the target's sub-bands, and what the refiner makes of it.
+
+        No gradient reaches the denoiser: the refiner is trained on the outputs of a finished one.
+        Parameters are those of `one_step_estimate`.
+        """
+        with torch.no_grad():
+            estimate, source = one_step_estimate(self.denoiser, bands_BMKXYZ, target_B)
+        return estimate, self.refiner(estimate, source, torch.zeros_like(estimate), target_B)
 
 
 @dataclass(frozen=True)
@@ -81,7 +104,9 @@ def resolve(model: str) -> Path:
         if candidate.is_file():
             return candidate
     known = ", ".join(sorted(p.stem for p in bundled.parent.glob("*.safetensors")))
-    raise UsageError(f"--model {model}: neither a bundled model ({known}) nor a file; models are never downloaded")
+    raise UsageError(
+        f"--model {model}: neither a bundled model ({known}) nor a file; models are never downloaded"
+    )
 
 
 def file_sha256(path: Path) -> str:
@@ -91,15 +116,18 @@ def file_sha256(path: Path) -> str:
 
 
 def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
-    """Write weights as fp16 with configuration and card in the metadata."""
-    from safetensors.torch import save_file
+    """Write weights as fp16 with configuration and card in the metadata; the file appears whole or not at all."""
+    from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {
-        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in model.state_dict().items()
+        name: (t.half() if t.is_floating_point() else t).contiguous()
+        for name, t in model.state_dict().items()
     }
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata=metadata)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(save(tensors, metadata=metadata))
+    os.replace(partial, path)
 
 
 def load_checkpoint(model: str) -> Checkpoint:
@@ -117,16 +145,19 @@ def load_checkpoint(model: str) -> Checkpoint:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise UsageError(f"--model {path}: not a {FORMAT} checkpoint; train one with `pds-model train`")
+                raise UsageError(
+                    f"--model {path}: not a {FORMAT} checkpoint; train one with `pds-model train`"
+                )
             tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
         network = PdsModel(ModelConfig.from_dict(json.loads(metadata["config"])))
         network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise UsageError(f"--model {path}: damaged checkpoint ({error}); fetch it again") from error
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        fault = str(error).partition("\n")[0].rstrip(" :")
+        raise UsageError(f"--model {path}: damaged checkpoint ({fault}); fetch it again") from error
     return Checkpoint(network.eval(), card, file_sha256(path), path.stem)
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of trainable values."""
+    """Number of learnt values."""
     return sum(p.numel() for p in module.parameters())

@@ -32,6 +32,9 @@ class Subbands(nn.Module):
     `mean` and `sd` are (n_modalities, 8) buffers, in the order of `Modality`; they travel in the checkpoint.
     """
 
+    mean: Tensor
+    sd: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(len(Modality), BANDS))
@@ -46,10 +49,9 @@ class Subbands(nn.Module):
         """The inverse of `split`."""
         return inverse_haar((bands_BMKXYZ * self._wide(self.sd) + self._wide(self.mean)).flatten(1, 2))
 
-    def merge_one(self, bands_BKXYZ: Tensor, modality: Modality) -> Tensor:
-        """(B, 8, X, Y, Z) of one modality to its image (B, 1, 2X, 2Y, 2Z)."""
-        m = list(Modality).index(modality)
-        sd, mean = (b[m].view(1, BANDS, 1, 1, 1) for b in (self.sd, self.mean))
+    def merge_one(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
+        """(B, 8, X, Y, Z) of one modality each, given by its position, to images (B, 1, 2X, 2Y, 2Z)."""
+        sd, mean = (s[modality_B][:, :, None, None, None] for s in (self.sd, self.mean))
         return inverse_haar(bands_BKXYZ * sd + mean)
 
     @staticmethod
@@ -67,8 +69,8 @@ class DualModalDenoiser(nn.Module):
     """v of both modalities from both noised modalities: each one's noise is estimated from the other.
 
     A modality at time 0 is clean (the acquired source); one at time 1 holds no information, and the network
-    is not shown its noise: inputs are scaled by alpha / sqrt(alpha^2 + 0.01), which is 0 there. So the estimate at
-    u = 1 does not depend on the seed.
+    is not shown its noise: inputs are scaled by alpha / sqrt(alpha^2 + 0.01), which is 0 there. So the
+    estimate at u = 1 does not depend on the seed.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -105,3 +107,27 @@ class DualModalDenoiser(nn.Module):
         where = coordinates(tuple(seen.shape[2:]), seen).expand(seen.shape[0], -1, -1, -1, -1)
         v = self.unet(torch.cat([seen, where], dim=1), self.times(u_BM))
         return v.unflatten(1, (len(Modality), BANDS))
+
+
+def one_step_estimate(
+    denoiser: DualModalDenoiser, bands_BMKXYZ: Tensor, target_B: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The estimate at time 1, which is a regression of the target on the source.
+
+    Parameters
+    ----------
+    bands_BMKXYZ
+        Standardised sub-bands; those of the target are not looked at.
+    target_B
+        Position of the target in `Modality`.
+
+    Returns
+    -------
+    estimate, source
+        (B, 8, X, Y, Z) standardised sub-bands of target and source.
+    """
+    rows = torch.arange(len(target_B), device=target_B.device)
+    u = torch.zeros(bands_BMKXYZ.shape[:2], device=bands_BMKXYZ.device)
+    u[rows, target_B] = 1.0
+    v = denoiser(bands_BMKXYZ, u)
+    return -v[rows, target_B].float(), bands_BMKXYZ[rows, 1 - target_B]

@@ -1,4 +1,4 @@
-"""The tissue refiner: sharpens the diffusion estimate with the help of one tissue space for both modalities."""
+"""The tissue refiner: sharpens the estimate with the help of one tissue space for both modalities."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ N_TISSUES = 4
 """Grey matter, white matter, CSF, other."""
 
 
+LOG_SCALE_START = -2.0
+"""Untrained, the refiner expects errors of exp(-2) = 0.14 in units where the brain's median is 1."""
+
+LOG_SCALE_LIMITS = (-7.0, 2.0)
+
+
 @dataclass(frozen=True)
 class RefinerConfig:
     """Architecture of `TissueRefiner` (see `UNet`)."""
@@ -26,11 +32,25 @@ class RefinerConfig:
 
 
 class Refined(NamedTuple):
-    """What the refiner says; spatial sizes are those of the sub-bands."""
+    """What the refiner says; spatial sizes are those of the sub-bands.
 
-    bands_BKXYZ: Tensor  # standardised sub-bands of the refined target
-    log_scale_BKXYZ: Tensor  # eight channels: the voxels of each 2 x 2 x 2 block, natural log of Laplace scale
-    tissue_logits: tuple[Tensor, Tensor]  # of source and of refined target, (B, 4, X, Y, Z)
+    Attributes
+    ----------
+    bands_BKXYZ
+        (B, 8, X, Y, Z) standardised sub-bands of the refined target.
+    log_scale_BKXYZ
+        (B, 8, X, Y, Z) natural logarithm of the Laplace scale of the error, the eight voxels of each block.
+    tissue_logits
+        Of source and of refined target, (B, 4, X, Y, Z) each.
+    """
+
+    bands_BKXYZ: Tensor
+    log_scale_BKXYZ: Tensor
+    tissue_logits: tuple[Tensor, Tensor]
+
+    def voxel_log_scale(self) -> Tensor:
+        """(B, 1, 2X, 2Y, 2Z) `log_scale_BKXYZ`, kept where its exponential is a believable error."""
+        return blocks_to_voxels(self.log_scale_BKXYZ.float()).clamp(*LOG_SCALE_LIMITS)
 
 
 class TissueRefiner(nn.Module):
@@ -76,7 +96,8 @@ class TissueRefiner(nn.Module):
         estimate, source
             (B, 8, X, Y, Z) standardised sub-bands.
         spread
-            (B, 8, X, Y, Z) standard deviation of the draws the estimate is the mean of; zeros for one estimate.
+            (B, 8, X, Y, Z) standard deviation of the draws the estimate is the mean of; zeros for one
+            estimate.
         target_index
             (B,) 0 or 1: position of the target in `Modality`.
         """
@@ -85,7 +106,7 @@ class TissueRefiner(nn.Module):
         inputs = [estimate, source, spread, F.softmax(seen, 1), F.softmax(guess, 1)]
         out = self.unet(torch.cat([*inputs, *self._place(estimate, target_index)], dim=1))
         refined = estimate + out[:, :BANDS]
-        return Refined(refined, out[:, BANDS:] - 2.0, (seen, self.tissues(refined, target_index)))
+        return Refined(refined, out[:, BANDS:] + LOG_SCALE_START, (seen, self.tissues(refined, target_index)))
 
 
 def blocks_to_voxels(channels_BKXYZ: Tensor) -> Tensor:

@@ -17,7 +17,12 @@ from torch import Tensor
 def alpha_sigma(u: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise amplitude at times `u` (any shape, in [0, 1])."""
     angle = u * (math.pi / 2)
-    return torch.cos(angle), torch.sin(angle)
+    # The cosine of a rounded pi / 2 is -4e-8: clamped, so that nothing at all is left of the signal at u = 1.
+    return torch.cos(angle).clamp(min=0), torch.sin(angle)
+
+
+def _amplitudes(u_B: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    return alpha_sigma(u_B.view(-1, *[1] * (like.ndim - 1)))
 
 
 def noised(x0: Tensor, eps: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,19 +40,19 @@ def noised(x0: Tensor, eps: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     x_u, v
         Shaped as `x0`.
     """
-    alpha, sigma = (a.view(-1, *[1] * (x0.ndim - 1)) for a in alpha_sigma(u))
+    alpha, sigma = _amplitudes(u, x0)
     return alpha * x0 + sigma * eps, alpha * eps - sigma * x0
 
 
 def x0_from_v(x_u: Tensor, v: Tensor, u: Tensor) -> Tensor:
     """x_0 = alpha x_u - sigma v."""
-    alpha, sigma = (a.view(-1, *[1] * (x_u.ndim - 1)) for a in alpha_sigma(u))
+    alpha, sigma = _amplitudes(u, x_u)
     return alpha * x_u - sigma * v
 
 
 def eps_from_v(x_u: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    """eps = sigma x_u + alpha v."""
-    alpha, sigma = (a.view(-1, *[1] * (x_u.ndim - 1)) for a in alpha_sigma(u))
+    """The noise, sigma x_u + alpha v."""
+    alpha, sigma = _amplitudes(u, x_u)
     return sigma * x_u + alpha * v
 
 

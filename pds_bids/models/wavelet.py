@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-HALF = 8**-0.5
+UNIT_NORM = 8**-0.5
 """Each of the eight sub-bands is a signed sum of the eight voxels of a block, scaled to unit norm."""
-
-
-def _split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim + 1)
-    return even + odd, even - odd
 
 
 def haar(x_BCXYZ: Tensor) -> Tensor:
@@ -24,17 +20,13 @@ def haar(x_BCXYZ: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, 8 C, X/2, Y/2, Z/2). Channel 8 c + k: bit 2 of k is high-pass along x, bit 1 along y, bit 0 along z.
+        (B, 8 C, X/2, Y/2, Z/2). Channel 8 c + k: bit 2 of k is high-pass along x, bit 1 along y,
+        bit 0 along z.
     """
     bands = [x_BCXYZ]
     for dim in (2, 3, 4):
         bands = [half for band in bands for half in _split(band, dim)]
-    stacked = bands[0].new_empty(
-        (x_BCXYZ.shape[0], x_BCXYZ.shape[1], 8, *bands[0].shape[2:]),
-    )
-    for k, band in enumerate(bands):
-        stacked[:, :, k] = band * HALF
-    return stacked.flatten(1, 2)
+    return torch.stack(bands, dim=2).flatten(1, 2) * UNIT_NORM
 
 
 def inverse_haar(bands_BKXYZ: Tensor) -> Tensor:
@@ -50,18 +42,16 @@ def inverse_haar(bands_BKXYZ: Tensor) -> Tensor:
     Tensor
         (B, C, 2 X, 2 Y, 2 Z)
     """
-    bands = [band * HALF for band in bands_BKXYZ.unflatten(1, (-1, 8)).unbind(2)]
+    bands = list((bands_BKXYZ * UNIT_NORM).unflatten(1, (-1, 8)).unbind(2))
     for dim in (4, 3, 2):
         bands = [_join(low, high, dim) for low, high in zip(bands[::2], bands[1::2], strict=True)]
     return bands[0]
 
 
+def _split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim + 1)
+    return even + odd, even - odd
+
+
 def _join(low: Tensor, high: Tensor, dim: int) -> Tensor:
-    even, odd = low + high, low - high
-    joined = even.new_empty((*even.shape[:dim], even.shape[dim] * 2, *even.shape[dim + 1 :]))
-    index = [slice(None)] * joined.ndim
-    index[dim] = slice(0, None, 2)
-    joined[tuple(index)] = even
-    index[dim] = slice(1, None, 2)
-    joined[tuple(index)] = odd
-    return joined
+    return torch.stack((low + high, low - high), dim + 1).flatten(dim, dim + 1)

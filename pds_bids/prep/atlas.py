@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, Volume
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, Grid, Volume
+from pds_bids.prep.resampling import resample
+
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Image
 
 MASK_THRESHOLD = 0.5
 
@@ -33,5 +38,26 @@ def _on_model_grid(image: object) -> Volume:
 
     # A voxel of 2 mm holds the mean of its 1 mm voxels: smooth before sampling.
     smooth = smooth_img(image, fwhm=2.0)
-    resampled = resample_img(smooth, MODEL_GRID.affine, MODEL_GRID.shape, copy_header=True, force_resample=True)
+    resampled = resample_img(
+        smooth, MODEL_GRID.affine, MODEL_GRID.shape, copy_header=True, force_resample=True
+    )
     return Volume(resampled.get_fdata(dtype=np.float32), MODEL_GRID.affine.copy(), ATLAS_SPACE)
+
+
+def tissue_probabilities(grid: Grid) -> tuple[Volume, Volume, Volume]:
+    """Grey matter, white matter and brain of the ICBM template in [0, 1] on a grid in atlas space."""
+    from nilearn import datasets
+
+    loaders = (
+        datasets.load_mni152_gm_template,
+        datasets.load_mni152_wm_template,
+        datasets.load_mni152_brain_mask,
+    )
+    gm, wm, brain = (
+        resample(_load(loader(resolution=1)), grid, np.eye(4), space=ATLAS_SPACE) for loader in loaders
+    )
+    return gm, wm, brain
+
+
+def _load(image: Nifti1Image) -> Volume:
+    return Volume(image.get_fdata(dtype=np.float32), image.affine, ATLAS_SPACE)

@@ -32,7 +32,7 @@ def correct_bias(volume: Volume, mask: Volume, config: PrepConfig) -> Volume:
 
     volume.require(mask)
     set_threads(config)
-    shrink = max(1, int(round(FITTING_MM / float(np.median(volume.grid.voxel_mm)))))
+    shrink = max(1, round(FITTING_MM / float(np.median(volume.grid.voxel_mm))))
     levels = [20] if config.sloppy else [50, 50, 30]
     field = from_ants(
         ants.n4_bias_field_correction(

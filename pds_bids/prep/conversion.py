@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,19 @@ from pds_bids.core.volume import Grid, Volume
 if TYPE_CHECKING:
     import ants
 
+Matrix = NDArray[np.floating[Any]]
+"""(4, 4) affine map of world coordinates, RAS mm to RAS mm; points are columns."""
+
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """RAS <-> LPS: its own inverse."""
+
+BASELINE_MM = 128.0
 
 SHEAR_TOLERANCE = 1e-2
 """Largest |cosine| between two voxel axes still read as rounding in the header rather than as shear."""
 
 
-def is_sheared(affine: NDArray[np.float64]) -> bool:
+def is_sheared(affine: Matrix) -> bool:
     """Whether the voxel axes of a (4, 4) affine are not orthogonal to each other."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE)
@@ -67,7 +72,7 @@ def grid_image(grid: Grid) -> ants.ANTsImage:
     return to_ants(Volume(np.zeros(grid.shape, np.float32), grid.affine))
 
 
-def write_matrix(matrix: NDArray[np.float64], path: Path) -> Path:
+def write_matrix(matrix: Matrix, path: Path) -> Path:
     """Write an affine map of world coordinates as an ITK transform file.
 
     Parameters
@@ -89,14 +94,15 @@ def write_matrix(matrix: NDArray[np.float64], path: Path) -> Path:
     return path
 
 
-def read_matrix(path: Path) -> NDArray[np.float64]:
+def read_matrix(path: Path) -> Matrix:
     """Read an ITK linear transform as a (4, 4) map of RAS mm, whatever its centre of rotation."""
     import ants
 
     transform = ants.read_transform(str(path), precision="double")
-    corners = np.vstack([np.zeros(3), np.eye(3)])
+    # Points pass through single precision: a long baseline keeps the matrix exact.
+    corners = BASELINE_MM * np.vstack([np.zeros(3), np.eye(3)])
     images = np.array([transform.apply_to_point(tuple(corner)) for corner in corners])
     lps = np.eye(4)
-    lps[:3, :3] = (images[1:] - images[0]).T
+    lps[:3, :3] = (images[1:] - images[0]).T / BASELINE_MM
     lps[:3, 3] = images[0]
     return LPS @ lps @ LPS

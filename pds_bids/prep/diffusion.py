@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +72,9 @@ def reduce_dwi(path: Path, bval: Path, bvec: Path, config: PrepConfig) -> Reduce
     }
     warnings = list(gradients.warnings)
     if not TRAINED_B[0] <= centre <= TRAINED_B[1]:
-        warnings.append(f"the shell nearest b = 1000 has b = {centre:.0f} s/mm2: contrast differs from training")
+        warnings.append(
+            f"the shell nearest b = 1000 has b = {centre:.0f} s/mm2: contrast differs from training"
+        )
     if directions < MIN_DIRECTIONS:
         warnings.append(f"only {directions} gradient direction(s): the mean depends on fibre orientation")
     if weighted.all():

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import Volume
-from pds_bids.prep.conversion import read_matrix, to_ants, write_matrix
+from pds_bids.prep.conversion import Matrix, read_matrix, to_ants, write_matrix
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,26 @@ class Stage:
         ]  # fmt: skip
 
 
+RIGID = Stage("Rigid[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
+AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
+FINE_RIGID = Stage("Rigid[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
+FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
+SYN = Stage("SyN[0.1,3,0]", "MI", 32, (60, 40, 4), (4, 2, 1), (4.0, 2.0, 1.0))
+SLOPPY_SYN = Stage("SyN[0.2,3,0]", "MI", 32, (10, 0), (4, 1), (4.0, 1.0))
+
+
+def schedule(config: PrepConfig, *stages: Stage) -> list[Stage]:
+    """The stages as they are, or for a sloppy run each with its coarsest level alone."""
+    if not config.sloppy:
+        return list(stages)
+    return [
+        replace(
+            stage, iterations=stage.iterations[:1], shrink=stage.shrink[:1], smooth_mm=stage.smooth_mm[:1]
+        )
+        for stage in stages
+    ]
+
+
 def _by_level(values: Sequence[float]) -> str:
     return "x".join(str(value) for value in values)
 
@@ -72,9 +91,9 @@ def estimate_linear(
     stages: Sequence[Stage],
     config: PrepConfig,
     *,
-    start: NDArray[np.float64] | None = None,
+    start: Matrix | None = None,
     fixed_mask: Volume | None = None,
-) -> NDArray[np.float64]:
+) -> Matrix:
     """Register with linear stages.
 
     Parameters
@@ -128,8 +147,36 @@ def estimate_warp(
     return Path(f"{prefix}0Warp.nii.gz"), Path(f"{prefix}0InverseWarp.nii.gz")
 
 
+def write_composite(transforms: Sequence[Path], path: Path) -> None:
+    """Write a chain of transforms as one ITK composite, uncollapsed.
+
+    Parameters
+    ----------
+    transforms
+        In the order of antsApplyTransforms: a point goes through the first one first.
+    path
+        `.h5`.
+    """
+    import ants
+
+    # antsApplyTransforms wants an image to resample even when it is only to write the chain down.
+    stand_in = ants.make_image((2, 2, 2)).clone("double")
+    arguments: list[object] = ["-d", "3", "-i", stand_in, "-r", stand_in, "-o", f"CompositeTransform[{path}]"]
+    for transform in transforms:
+        arguments += ["-t", str(transform)]
+    arguments += ["-z", "1", "-v", "0", "--float", "0", "-e", "0", "-f", "0"]
+    apply = ants.internal.get_lib_fn("antsApplyTransforms")
+    if apply(ants.internal.process_arguments(arguments)) != 0:
+        raise RuntimeError(f"ANTs could not compose {path.name}")
+
+
 def _run(
-    options: list[str], stages: Sequence[Stage], fixed: object, moving: object, prefix: Path, config: PrepConfig
+    options: list[str],
+    stages: Sequence[Stage],
+    fixed: object,
+    moving: object,
+    prefix: Path,
+    config: PrepConfig,
 ) -> None:
     import ants
 

@@ -35,7 +35,7 @@ def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig) -> Red
     """
     series = open_series(path)
     window = range(min(series.n_volumes, START_WINDOW))
-    means = np.array([volume.data.mean(dtype=np.float64) for volume in series.volumes(window)])
+    means = np.array([np.nanmean(volume.data, dtype=np.float64) for volume in series.volumes(window)])
     dropped = count_non_steady(means)
     facts: dict[str, Any] = {"modality": "bold", "n_dropped": dropped}
     facts |= {key: metadata[key] for key in ("RepetitionTime", "EchoTime") if key in metadata}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import Volume
 from pds_bids.prep.atlas import template_mask
+from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.resampling import resample
 
 MIN_BRAIN_ML = 150.0
@@ -42,8 +44,6 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
     import nibabel as nb
     from nilearn.masking import MaskWarning, compute_epi_mask
 
-    import warnings
-
     where = path or "reference"
     if np.ptp(reference.data) == 0:
         raise ParticipantError(where, "the volume is constant", "export the image again")
@@ -54,12 +54,14 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
     millilitres = volume_ml(mask)
     if millilitres < MIN_BRAIN_ML:
         raise ParticipantError(
-            where, f"only {millilitres:.0f} ml look like brain", "check that this is a head, in the right units"
+            where,
+            f"only {millilitres:.0f} ml look like brain",
+            "check that this is a head, in the right units",
         )
     return mask
 
 
-def refine_mask(mask: Volume, to_model: NDArray[np.float64]) -> Volume:
+def refine_mask(mask: Volume, to_model: Matrix) -> Volume:
     """Correct a first mask with the registered template mask.
 
     Between the template mask shrunk by 6 mm (surely brain) and the one grown by 5 mm (surely not beyond) the
@@ -76,17 +78,29 @@ def refine_mask(mask: Volume, to_model: NDArray[np.float64]) -> Volume:
 
     distance = template_distance(mask, to_model)
     inner, outer = distance.data < -INNER_MM, distance.data < OUTER_MM
-    solid = ndimage.binary_fill_holes(((mask.data > 0) & outer) | inner)
-    return mask.like(solid)
+    # Opening drops the strands (vessels, nerves, eyes) that the histogram takes for brain.
+    candidate = ndimage.binary_opening(((mask.data > 0) & outer) | inner) | inner
+    return mask.like(ndimage.binary_fill_holes(_largest_part(candidate)))
 
 
-def template_distance(like: Volume, to_model: NDArray[np.float64]) -> Volume:
+def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax()) & mask
+
+
+def template_distance(like: Volume, to_model: Matrix) -> Volume:
     """Signed distance (model mm, negative inside) to the edge of the template's brain, on a native grid."""
     from scipy import ndimage
 
     inside = template_mask().data > 0
     spacing = template_mask().grid.voxel_mm
-    distance = ndimage.distance_transform_edt(~inside, spacing) - ndimage.distance_transform_edt(inside, spacing)
+    distance = ndimage.distance_transform_edt(~inside, spacing) - ndimage.distance_transform_edt(
+        inside, spacing
+    )
     field = template_mask().like(distance)
     return resample(field, like.grid, np.linalg.inv(to_model), space=like.space, outside="nearest")
 
@@ -94,3 +108,10 @@ def template_distance(like: Volume, to_model: NDArray[np.float64]) -> Volume:
 def volume_ml(mask: Volume) -> float:
     """Volume of a mask in millilitres."""
     return float(mask.data.sum() * np.abs(np.linalg.det(mask.affine[:3, :3])) / 1000)
+
+
+def grow(mask: Volume, distance_mm: float) -> Volume:
+    """Everything within a distance of the mask, the mask included."""
+    from scipy import ndimage
+
+    return mask.like(ndimage.distance_transform_edt(mask.data == 0, mask.grid.voxel_mm) <= distance_mm)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import Volume
+from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.engine import Stage, estimate_linear
 from pds_bids.prep.resampling import coarsen, resample
 
@@ -59,7 +60,7 @@ def average(volumes: Sequence[Volume], config: PrepConfig) -> MotionCorrected:
     fixed = coarsen(reference, ESTIMATION_MM)
     centre = _centre_mm(fixed)
     total = np.zeros_like(plain_mean)
-    to_reference = np.eye(4)
+    to_reference: Matrix = np.eye(4)
     displacement = np.zeros(len(volumes))
     for i, volume in enumerate(volumes):
         if i == typical:
@@ -75,7 +76,7 @@ def average(volumes: Sequence[Volume], config: PrepConfig) -> MotionCorrected:
     return MotionCorrected(reference.like(total / len(volumes)), displacement)
 
 
-def rms_displacement_mm(matrix: NDArray[np.float64], centre: NDArray[np.float64]) -> float:
+def rms_displacement_mm(matrix: Matrix, centre: NDArray[np.float64]) -> float:
     """Root mean square displacement inside a sphere of 80 mm about `centre` (Jenkinson 1999, TR99MJ1)."""
     change = matrix - np.eye(4)
     shift = change[:3, 3] + change[:3, :3] @ centre

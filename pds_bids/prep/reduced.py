@@ -14,7 +14,7 @@ from pds_bids.core.volume import Volume
 from pds_bids.prep.bias import correct_bias
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.motion import MAX_VOLUMES, MotionCorrected, average, evenly_spaced
-from pds_bids.prep.series import Series
+from pds_bids.prep.series import Series, finite
 
 FEW_VOLUMES = 5
 
@@ -61,12 +61,8 @@ def reduce_volumes(
         If the volumes cannot be read, or hold no image.
     """
     chosen = evenly_spaced(indices, MAX_VOLUMES)
-    volumes = [volume for volume in series.volumes(chosen) if np.ptp(volume.data) > 0]
-    if not volumes:
-        raise ParticipantError(series.path, "every volume is constant", "export the series again")
-    notes = [*series.warnings, *warnings]
-    if len(volumes) < len(chosen):
-        notes.append(f"{len(chosen) - len(volumes)} empty volumes were left out")
+    volumes, notes = _read(series, chosen)
+    notes = [*series.warnings, *warnings, *notes]
     if len(volumes) < FEW_VOLUMES:
         notes.append(f"the mean is taken over {len(volumes)} volume(s) only: expect noise")
     corrected = average(volumes, config)
@@ -74,6 +70,24 @@ def reduce_volumes(
     volume = correct_bias(mean, brain_mask(mean, series.path), config)
     all_facts = facts | {"n_volumes": series.n_volumes, "n_used": len(volumes)} | _motion_facts(corrected)
     return Reduced(series.path, volume, all_facts, tuple(notes))
+
+
+def _read(series: Series, indices: list[int]) -> tuple[list[Volume], list[str]]:
+    """The usable ones among some volumes, and what was wrong with the others."""
+    volumes, blemished = [], 0
+    for volume in series.volumes(indices):
+        blemished += not np.isfinite(volume.data).all()
+        clean = volume.like(finite(volume.data, series.path, "a volume"))
+        if np.ptp(clean.data) > 0:
+            volumes.append(clean)
+    if not volumes:
+        raise ParticipantError(series.path, "every volume is constant", "export the series again")
+    notes = []
+    if blemished:
+        notes.append(f"NaN or infinite voxels in {blemished} volume(s) were set to 0")
+    if len(volumes) < len(indices):
+        notes.append(f"{len(indices) - len(volumes)} empty volume(s) were left out")
+    return volumes, notes
 
 
 def _motion_facts(corrected: MotionCorrected) -> dict[str, float]:

@@ -1,22 +1,30 @@
-"""Native space, model space, atlas space: estimate the way once, carry anything along it in one resampling."""
+"""Native, model and atlas space: estimate the way once, carry anything along it in one resampling."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Grid, Volume
-from pds_bids.prep.atlas import template, template_mask
-from pds_bids.prep.conversion import from_ants, grid_image, to_ants, write_matrix
-from pds_bids.prep.engine import Stage, estimate_linear, estimate_warp
+from pds_bids.prep.anatomy import affine_through_t1w
+from pds_bids.prep.atlas import template
+from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants, write_matrix
+from pds_bids.prep.engine import (
+    AFFINE,
+    FINE_AFFINE,
+    RIGID,
+    SLOPPY_SYN,
+    SYN,
+    estimate_linear,
+    estimate_warp,
+    schedule,
+)
 from pds_bids.prep.masking import refine_mask
-from pds_bids.prep.quality import affine_quality, overlap, warp_quality
+from pds_bids.prep.quality import MIN_DICE, affine_quality, overlap, warp_quality
 from pds_bids.prep.resampling import Interpolation, resample
 
 ITK_INTERPOLATORS: dict[Interpolation, str] = {
@@ -25,11 +33,8 @@ ITK_INTERPOLATORS: dict[Interpolation, str] = {
     "bspline": "bSpline",
 }
 
-RIGID = Stage("Rigid[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
-AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
-FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
-SYN = Stage("SyN[0.1,3,0]", "MI", 32, (60, 40, 20), (4, 2, 1), (4.0, 2.0, 1.0))
-SLOPPY_SYN = Stage("SyN[0.2,3,0]", "MI", 32, (10,), (4,), (4.0,))
+MAX_DETOUR_MM = 15.0
+"""Direct and indirect way may part by distortion and noise, by a few mm; beyond this one of them is lost."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +56,58 @@ class Alignment:
     """
 
     grid: Grid
-    to_model: NDArray[np.float64]
+    to_model: Matrix
     syn: tuple[Path, ...] = ()
     syn_inverse: tuple[Path, ...] = ()
     quality: dict[str, float] = field(default_factory=dict)
 
 
-def align_affine(
-    reference: Volume, mask: Volume, config: PrepConfig
-) -> tuple[NDArray[np.float64], Volume]:
+def align(
+    reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfig
+) -> tuple[Alignment, Volume, tuple[str, ...]]:
+    """Affine alignment of a source to the template, through the T1w image where that works.
+
+    Parameters
+    ----------
+    reference
+        Bias-corrected mean, native grid.
+    mask
+        First brain mask, native grid.
+    t1w
+        Whole head, or None.
+
+    Returns
+    -------
+    alignment
+        Without SyN yet.
+    mask
+        Refined brain mask, native grid.
+    warnings
+        Sentences for the user.
+    """
+    matrix, refined = align_affine(reference, mask, config)
+    warnings: tuple[str, ...] = ()
+    if t1w is not None:
+        through = affine_through_t1w(reference, refined, t1w, matrix, config)
+        if through is not None and _agree(refined, matrix, through):
+            matrix, refined = through, refine_mask(mask, through)
+        else:
+            warnings = ("the T1w image could not be registered: the source went to the template directly",)
+    return (
+        Alignment(reference.grid, matrix, quality=affine_quality(reference, refined, matrix)),
+        refined,
+        warnings,
+    )
+
+
+def _agree(mask: Volume, direct: Matrix, through: Matrix) -> bool:
+    voxels = np.argwhere(mask.data > 0)[::97]
+    points = np.c_[voxels, np.ones(len(voxels))] @ mask.affine.T
+    detour = np.linalg.norm((points @ (through - direct).T)[:, :3], axis=1)
+    return bool(detour.mean() < MAX_DETOUR_MM and overlap(mask, through) > MIN_DICE)
+
+
+def align_affine(reference: Volume, mask: Volume, config: PrepConfig) -> tuple[Matrix, Volume]:
     """12-parameter affine of a masked reference to the template, refining the mask on the way.
 
     Returns
@@ -69,7 +117,7 @@ def align_affine(
     mask
         The refined mask, native grid.
     """
-    first = estimate_linear(template(), _masked(reference, mask), [RIGID, AFFINE], config)
+    first = estimate_linear(template(), _masked(reference, mask), schedule(config, RIGID, AFFINE), config)
     refined = refine_mask(mask, first)
     if config.sloppy:
         return first, refined
@@ -79,9 +127,11 @@ def align_affine(
 
 def align_rigid(
     fixed: Volume, fixed_mask: Volume, moving: Volume, moving_mask: Volume, config: PrepConfig
-) -> NDArray[np.float64]:
+) -> Matrix:
     """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world."""
-    return estimate_linear(_masked(fixed, fixed_mask), _masked(moving, moving_mask), [RIGID], config)
+    return estimate_linear(
+        _masked(fixed, fixed_mask), _masked(moving, moving_mask), schedule(config, RIGID), config
+    )
 
 
 def add_warp(alignment: Alignment, model: Volume, work_dir: Path, config: PrepConfig) -> Alignment:
@@ -122,7 +172,9 @@ def to_atlas(volume: Volume, alignment: Alignment, interpolation: Interpolation 
     with tempfile.TemporaryDirectory() as folder:
         transforms = [str(path) for path in alignment.syn]
         if volume.space != MODEL_SPACE:
-            transforms.append(str(write_matrix(np.linalg.inv(alignment.to_model), Path(folder) / "affine.mat")))
+            transforms.append(
+                str(write_matrix(np.linalg.inv(alignment.to_model), Path(folder) / "affine.mat"))
+            )
         image = ants.apply_transforms(
             grid_image(MODEL_GRID), to_ants(volume), transforms, ITK_INTERPOLATORS[interpolation]
         )

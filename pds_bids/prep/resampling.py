@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.volume import Grid, Volume
+from pds_bids.prep.conversion import Matrix
 
 Interpolation = Literal["nearest", "linear", "bspline"]
 
@@ -17,7 +18,7 @@ ORDERS: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "bspline": 3}
 def resample(
     volume: Volume,
     grid: Grid,
-    to_target: NDArray[np.float64],
+    to_target: Matrix,
     interpolation: Interpolation = "linear",
     *,
     space: str,
@@ -38,7 +39,8 @@ def resample(
     space
         Recorded in the result.
     outside
-        Value beyond the field of view: 0 (`constant`) or that of the nearest voxel.
+        Value beyond the field of view: 0 (`constant`) or that of the nearest voxel. Voxels have extent: the
+        field of view ends half a voxel beyond the outermost centres, as in ITK.
 
     Returns
     -------
@@ -50,11 +52,24 @@ def resample(
     to_voxel = np.linalg.inv(to_target @ volume.affine) @ grid.affine
     data = ndimage.affine_transform(
         volume.data, to_voxel[:3, :3], to_voxel[:3, 3], grid.shape,
-        output=np.float32, order=ORDERS[interpolation], mode=outside,
+        output=np.float32, order=ORDERS[interpolation], mode="nearest",
     )  # fmt: skip
+    if outside == "constant":
+        data *= field_of_view(volume.grid, grid, to_target)
     if interpolation == "bspline":
         data = data.clip(min(0.0, volume.data.min()), volume.data.max())
     return Volume(data, grid.affine.copy(), space)
+
+
+def field_of_view(source: Grid, target: Grid, to_target: Matrix) -> NDArray[np.bool_]:
+    """Which voxels of `target` lie inside the box of `source`: (X, Y, Z) bool."""
+    to_voxel = np.linalg.inv(to_target @ source.affine) @ target.affine
+    x, y, z = np.ogrid[tuple(slice(n) for n in target.shape)]
+    inside = np.ones(target.shape, bool)
+    for row, length in zip(to_voxel[:3], source.shape, strict=True):
+        position = row[0] * x + row[1] * y + row[2] * z + row[3]
+        inside &= (position >= -0.5) & (position <= length - 0.5)
+    return inside
 
 
 def isotropic_grid(grid: Grid, spacing_mm: float) -> Grid:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import Volume
-from pds_bids.prep.conversion import is_sheared
+from pds_bids.prep.conversion import Matrix, is_sheared
 
 MAX_NONFINITE = 0.05
 """Fraction of NaN or infinite voxels beyond which a volume is broken rather than blemished."""
+
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
+"""What nibabel raises for truncated, foreign or corrupt files, and for colours instead of numbers."""
 
 VOXEL_LIMITS_MM = (0.3, 12.0)
 EXTENT_LIMITS_MM = (40.0, 600.0)
@@ -51,16 +54,16 @@ class Series:
         Raises
         ------
         ParticipantError
-            If the file is truncated, or a volume has more than 5 % NaN or infinite voxels.
+            If the file is truncated.
         """
         affine = np.asarray(self.image.affine, np.float64)
         for index in sorted(indices):
             try:
                 data = np.asarray(self.image.dataobj[..., index], np.float32)
-            except (OSError, EOFError, ValueError, zlib.error) as error:
+            except UNREADABLE as error:
                 fault = f"volume {index} cannot be read ({error})"
                 raise ParticipantError(self.path, fault, "restore the complete file") from error
-            yield Volume(finite(data, self.path, f"volume {index}"), affine)
+            yield Volume(data, affine)
 
 
 def finite(data: NDArray[np.float32], path: Path, name: str) -> NDArray[np.float32]:
@@ -91,7 +94,7 @@ def open_series(path: Path) -> Series:
 
     try:
         image = nb.Nifti1Image.from_filename(path, keep_file_open=True)
-    except (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError) as error:
+    except (*UNREADABLE, nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
         raise ParticipantError(path, f"is not a readable NIfTI file ({error})", "restore the file") from error
     if len(image.shape) != 4 or image.shape[3] < 2:
         fault = f"has shape {image.shape}, a 4D series of at least 2 volumes is needed"
@@ -100,7 +103,7 @@ def open_series(path: Path) -> Series:
     return Series(path, image, _header_warnings(image))
 
 
-def check_geometry(path: Path, affine: NDArray[np.float64], shape: Sequence[int]) -> None:
+def check_geometry(path: Path, affine: Matrix, shape: Sequence[int]) -> None:
     """Raise `ParticipantError` unless shape and affine can be those of a head."""
     remedy = "correct the sform/qform, e.g. by converting from DICOM again"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:

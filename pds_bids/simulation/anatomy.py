@@ -34,13 +34,15 @@ class Structure(enum.IntEnum):
     CEREBELLUM = 11
     LESION = 12  # white-matter hyperintensity
     CHOROID = 13
+    SULCAL = 14  # CSF around the brain: darker on EPI than in the ventricles, for it is full of vessels
 
 
 FREESURFER_LABELS = {
     Structure.CORTEX: (3, 42, 85),
     Structure.WHITE: (2, 41, 7, 46, 28, 60, 30, 62, 77),
     Structure.CALLOSUM: (251, 252, 253, 254, 255),
-    Structure.CSF: (4, 43, 5, 44, 14, 15, 24, 72),
+    Structure.CSF: (4, 43, 5, 44, 14, 15, 72),
+    Structure.SULCAL: (24,),
     Structure.STRIATUM: (11, 50, 12, 51, 26, 58),
     Structure.PALLIDUM: (13, 52),
     Structure.THALAMUS: (10, 49),
@@ -63,37 +65,67 @@ TISSUES = {
         Structure.CEREBELLUM,
     ),
     "WM": (Structure.WHITE, Structure.CALLOSUM, Structure.BRAINSTEM, Structure.LESION),
-    "CSF": (Structure.CSF, Structure.CHOROID),
+    "CSF": (Structure.CSF, Structure.CHOROID, Structure.SULCAL),
 }
 """Tissue classes of the refiner, in channel order."""
 
 
-def structures_from_freesurfer(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """FreeSurfer numbers to `Structure`, on the 1 mm lattice in model space.
+CALLOSUM_BOX_MM = ((-5.0, 5.0), (-50.0, 40.0), (2.0, 40.0))
+"""Where white matter is callosum, for maps that do not tell them apart."""
+
+
+def structure_codes(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """FreeSurfer numbers to `Structure`, any shape; unknown numbers become air.
+
+    Examples
+    --------
+    >>> structure_codes(np.array([[0, 2, 3, 17]])).tolist()
+    [[0, 3, 2, 9]]
+    """
+    table = np.zeros(max(int(labels.max()), 1000) + 1, np.uint8)
+    for structure, numbers in FREESURFER_LABELS.items():
+        table[list(numbers)] = structure
+    codes: NDArray[np.uint8] = table[labels]
+    return codes
+
+
+def with_callosum(structures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mark the callosum on the 1 mm lattice in model space, if no voxel is marked yet."""
+    if (structures == Structure.CALLOSUM).any():
+        return structures
+    box = [
+        (low < (mm := np.arange(n) + origin)) & (mm < high)
+        for n, origin, (low, high) in zip(FINE_SHAPE, FINE_ORIGIN_MM, CALLOSUM_BOX_MM, strict=True)
+    ]
+    inside = box[0][:, None, None] & box[1][:, None] & box[2]
+    return np.where(inside & (structures == Structure.WHITE), np.uint8(Structure.CALLOSUM), structures)
+
+
+def structures_from_tissues(
+    gm: NDArray[np.floating], wm: NDArray[np.floating], brain: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """An anatomy from tissue probabilities alone: cortex, white matter, callosum, ventricles, sulcal CSF.
 
     Parameters
     ----------
-    labels
-        (160, 192, 176) label map, already resampled to the lattice.
-
-    Returns
-    -------
-    ndarray
-        (160, 192, 176) uint8. Where the map does not tell the callosum from white matter, white
-        matter within 5 mm of the midline above z = 2 mm is taken for it.
+    gm, wm
+        (160, 192, 176) probabilities on the 1 mm lattice in model space.
+    brain
+        (160, 192, 176) brain mask; what is neither grey nor white in it is CSF: ventricular in a central box,
+        sulcal elsewhere.
     """
-    table = np.zeros(int(max(labels.max(), 1000)) + 1, np.uint8)
-    for structure, numbers in FREESURFER_LABELS.items():
-        table[list(numbers)] = structure
-    structures = table[labels]
-    if not (structures == Structure.CALLOSUM).any():
-        x, y, z = (np.arange(n) + o for n, o in zip(FINE_SHAPE, FINE_ORIGIN_MM, strict=True))
-        midline = (np.abs(x) < 5)[:, None, None] & (np.abs(y + 5) < 45)[:, None] & (z > 2)
-        structures[midline & (structures == Structure.WHITE)] = Structure.CALLOSUM
-    return structures
+    x, y, z = (np.arange(n) + o for n, o in zip(FINE_SHAPE, FINE_ORIGIN_MM, strict=True))
+    central = (np.abs(x) < 36)[:, None, None] & (np.abs(y + 20) < 55)[:, None] & (np.abs(z - 8) < 24)
+    structures = np.where(central, Structure.CSF, Structure.SULCAL).astype(np.uint8)
+    structures[(gm >= wm) & (gm > 0.4)] = Structure.CORTEX
+    structures[(wm > gm) & (wm > 0.4)] = Structure.WHITE
+    structures[~brain] = Structure.AIR
+    return with_callosum(structures)
 
 
-def smooth_noise(shape: tuple[int, int, int], knots: int, channels: int, generator: torch.Generator) -> Tensor:
+def smooth_noise(
+    shape: tuple[int, int, int], knots: int, channels: int, generator: torch.Generator
+) -> Tensor:
     """A random field that varies over the scale of `shape / knots` voxels.
 
     Returns

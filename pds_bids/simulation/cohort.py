@@ -96,7 +96,7 @@ def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquis
     in_plane, slice_mm = u(2.0, 4.0), u(2.0, 4.5)
     common = {
         "fwhm_mm": (in_plane, in_plane, slice_mm),
-        "shift_mm": sign * u(0, 5),
+        "shift_mm": sign * u(0, 10),
         "bias_sd": u(0.03, 0.18),
     }
     ranges = {
@@ -197,7 +197,8 @@ def _acquire(
     rigid[:, 3] = 0.4 * torch.randn(3, generator=generator, device=device) / half
     where = F.affine_grid(rigid[None], [1, 1, *shape], align_corners=True)
     where[0, ..., 1] += scan.shift_mm * field / half[1]
-    image = F.grid_sample(image[None, None], where, align_corners=True)
+    pile_up = (1 + scan.shift_mm / 2.0 * torch.gradient(field, dim=1)[0]).clamp(0.1, 3)  # 2 mm voxels
+    image = F.grid_sample(image[None, None], where, align_corners=True) * pile_up
 
     sigma = tuple(max(f**2 - 2.0**2, 0.0) ** 0.5 / 2.355 / 2.0 for f in scan.fwhm_mm)
     image = gaussian_blur(image, sigma)[0, 0]
@@ -223,7 +224,7 @@ def _cube_maximum(x: Tensor, radius: int) -> Tensor:
 
 def _brain_mask(structures: Tensor, generator: torch.Generator) -> Tensor:
     """(X, Y, Z) bool: brain with ventricles and sulci, edge wrong by a few mm, sometimes a cut field of view."""
-    parenchyma = _pool(((structures > Structure.SOFT) & (structures != Structure.CSF))[None].float())[0]
+    parenchyma = _pool(((structures > Structure.SOFT) & (structures != Structure.SULCAL))[None].float())[0]
     head = _pool((structures > Structure.SOFT)[None].float())[0]
     filled = closing((parenchyma > 0.5).float(), 6) * head
     smooth = gaussian_blur(filled[None, None], (1.5, 1.5, 1.5))[0, 0]
@@ -264,5 +265,7 @@ def simulate_pair(structures: Tensor, generator: torch.Generator, sd_mm: float =
         fine = magnetisation(modality, properties, scan)[codes]
         images[modality] = _acquire(_pool(fine[None])[0], field, texture, scan, generator)
     masks = {modality: _brain_mask(structures, generator) for modality in Modality}
-    fractions = torch.stack([torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()])
+    fractions = torch.stack(
+        [torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()]
+    )
     return Pair(images, masks, _pool(fractions.float()), structures)

@@ -2,7 +2,8 @@
 
 Values at 3 T. T2 and T2* of grey matter, white matter and pallidum: Gelman 1999; T1 and T2 of grey and white
 matter: Heo 2019, Zhu 2014, Cox & Gowland 2010; proton density: BrainWeb. Other nuclei, MD and FA are recalled
-textbook values that nobody confirmed, as are the rows for soft tissue, lesions and choroid plexus.
+textbook values that nobody confirmed, as are the rows for soft tissue, lesions,
+choroid plexus and sulcal CSF.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pds_bids.simulation.anatomy import Structure
@@ -31,7 +34,14 @@ TABLE = {
     Structure.CEREBELLUM: (0.82, 1350, 72, 52, 0.80, 0.15),
     Structure.LESION: (0.80, 1500, 110, 70, 1.10, 0.25),
     Structure.CHOROID: (0.90, 2500, 150, 60, 2.0, 0.10),
+    Structure.SULCAL: (0.85, 2500, 400, 70, 2.6, 0.05),
 }
+
+PROPERTY_SD = 0.06
+"""Standard deviation of the logarithm of every property between subjects [R]."""
+
+PARTLY_VESSELS = {Structure.SULCAL: 0.2, Structure.CHOROID: 0.2, Structure.SOFT: 0.3}
+"""The same for proton density where a voxel holds who knows how much blood."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +59,33 @@ class TissueProperties:
     fa: Tensor
 
 
-def tissue_properties(generator: torch.Generator | None = None, sd: float = 0.05) -> TissueProperties:
+def tissue_properties(generator: torch.Generator | None = None) -> TissueProperties:
     """The table, or one subject's random variant of it.
 
     Parameters
     ----------
     generator
         None gives the table itself.
-    sd
-        Standard deviation of the logarithm of every property.
     """
     device = generator.device if generator is not None else "cpu"
     values = torch.tensor([TABLE[s] for s in Structure], dtype=torch.float32, device=device)
     if generator is not None:
+        sd = torch.full(values.shape, PROPERTY_SD, device=device)
+        for structure, spread in PARTLY_VESSELS.items():
+            sd[structure, 0] = spread
         values = values * torch.exp(sd * torch.randn(values.shape, generator=generator, device=device))
     pd, t1, t2, t2_star, md, fa = values.unbind(1)
     return TissueProperties(pd, t1, t2, t2_star, md * 1e-3, fa.clamp(max=0.95))
+
+
+def t1_contrast() -> NDArray[np.float32]:
+    """(n_structures,) brightness of a T1-weighted brain, 900 ms / T1; zero outside the parenchyma and ventricles.
+
+    Enough to register an anatomy to the T1-weighted template.
+    """
+    values = np.array([900.0 / TABLE[s][1] for s in Structure], np.float32)
+    values[[Structure.AIR, Structure.SOFT, Structure.SULCAL]] = 0
+    return values
 
 
 def gre_signal(tissue: TissueProperties, tr_ms: float, te_ms: float, flip_deg: float) -> Tensor:
@@ -84,11 +105,7 @@ def gre_signal(tissue: TissueProperties, tr_ms: float, te_ms: float, flip_deg: f
     flip = math.radians(flip_deg)
     e1 = torch.exp(-tr_ms / tissue.t1)
     return (
-        tissue.pd
-        * math.sin(flip)
-        * (1 - e1)
-        / (1 - math.cos(flip) * e1)
-        * torch.exp(-te_ms / tissue.t2_star)
+        tissue.pd * math.sin(flip) * (1 - e1) / (1 - math.cos(flip) * e1) * torch.exp(-te_ms / tissue.t2_star)
     )
 
 

@@ -100,7 +100,9 @@ def model_units(image: Tensor, mask: Tensor) -> Tensor:
 
 def _disturb(image: Tensor, generator: torch.Generator) -> Tensor:
     """Gamma, bias field and noise on a source: what the target does not share."""
-    gamma, bias_sd, noise_sd = torch.rand(3, generator=generator).mul(torch.tensor([0.4, 0.15, 0.03])).tolist()
+    gamma, bias_sd, noise_sd = (
+        torch.rand(3, generator=generator).mul(torch.tensor([0.4, 0.15, 0.03])).tolist()
+    )
     reference = image.mean() * 3 + 1e-6
     image = (image / reference).clamp(min=0) ** (0.8 + gamma)
     coarse = torch.randn((1, 1, 4, 4, 4), generator=generator) * bias_sd

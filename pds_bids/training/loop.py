@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pds_bids.core.errors import PdsError
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.denoiser import one_step_estimate
 from pds_bids.models.losses import (
     band_weight,
     gradient_difference,
@@ -26,7 +27,6 @@ from pds_bids.models.losses import (
 )
 from pds_bids.models.refine import blocks_to_voxels
 from pds_bids.models.schedule import noised, x0_from_v
-from pds_bids.models.wavelet import inverse_haar
 from pds_bids.training.data import Batch, PairBank, halved, make_batch
 from pds_bids.training.ema import Ema
 
@@ -119,30 +119,20 @@ def denoiser_loss(model: PdsModel, batch: Batch, regression: bool, generator: to
     return v_loss + 2.0 * weighted_mean(error, voxel_weight(batch.mask) * noisy[..., 0])
 
 
-def one_step_estimate(model: PdsModel, bands_BMKXYZ: Tensor, target_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Regression estimate of the target's sub-bands and the source's, each (B, 8, X, Y, Z)."""
-    rows = torch.arange(len(target_B), device=target_B.device)
-    u = torch.zeros(bands_BMKXYZ.shape[:2], device=bands_BMKXYZ.device)
-    u[rows, target_B] = 1.0
-    seen = bands_BMKXYZ.clone()
-    seen[rows, target_B] = 0.0
-    v = model.denoiser(seen, u)
-    return -v[rows, target_B].float(), bands_BMKXYZ[rows, 1 - target_B]
-
-
 def refiner_loss(model: PdsModel, batch: Batch) -> Tensor:
     """L1 + 0.5 MSE + tissue cross-entropy + gradient difference, and the likelihood of the error's scale."""
     bands = model.subbands.split(batch.images)
     with torch.no_grad():
-        estimate, source = one_step_estimate(model, bands, batch.target)
+        estimate, source = one_step_estimate(model.denoiser, bands, batch.target)
     refined = model.refiner(estimate, source, torch.zeros_like(estimate), batch.target)
     rows = torch.arange(len(batch.target), device=estimate.device)
-    sd, mean = (s[batch.target][:, :, None, None, None] for s in (model.subbands.sd, model.subbands.mean))
-    image = inverse_haar(refined.bands_BKXYZ.float() * sd + mean)
+    image = model.subbands.merge_one(refined.bands_BKXYZ.float(), batch.target)
     truth, weight = batch.images[rows, batch.target][:, None], voxel_weight(batch.mask)
     error = image - truth
     log_scale = blocks_to_voxels(refined.log_scale_BKXYZ.float()).clamp(-7, 2)
-    tissue = sum(tissue_cross_entropy(t.float(), batch.tissue, band_weight(batch.mask)) for t in refined.tissue_logits)
+    tissue = sum(
+        tissue_cross_entropy(t.float(), batch.tissue, band_weight(batch.mask)) for t in refined.tissue_logits
+    )
     return (
         weighted_mean(error.abs(), weight)
         + 0.5 * weighted_mean(error.square(), weight)
@@ -169,7 +159,9 @@ def run_stage(
         When the loss is not finite.
     """
     ema = Ema(network, config.ema)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=stage.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=stage.learning_rate, weight_decay=config.weight_decay
+    )
     device = next(network.parameters()).device.type
     start, step, recent = time.monotonic(), 0, 0.0
     while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
@@ -180,7 +172,9 @@ def run_stage(
         with torch.autocast(device, torch.bfloat16):
             value = loss(progress)
         if not torch.isfinite(value):
-            raise PdsError(f"training stopped at step {step}: the loss is {value.item()}; lower learning_rate")
+            raise PdsError(
+                f"training stopped at step {step}: the loss is {value.item()}; lower learning_rate"
+            )
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
@@ -188,11 +182,21 @@ def run_stage(
         step, recent = step + 1, 0.98 * recent + 0.02 * value.item()
         if step % 50 == 0:
             corrected = recent / (1 - 0.98**step)
-            log(f"step {step} progress {progress:.3f} loss {corrected:.4f} minutes {(time.monotonic() - start) / 60:.1f}")
+            log(
+                f"step {step} progress {progress:.3f} loss {corrected:.4f} minutes {(time.monotonic() - start) / 60:.1f}"
+            )
     return ema.network
 
 
-def train(model: PdsModel, bank: PairBank, config: TrainingConfig, minutes: float, seed: int, log: Log, save: Callable[[], None]) -> None:
+def train(
+    model: PdsModel,
+    bank: PairBank,
+    config: TrainingConfig,
+    minutes: float,
+    seed: int,
+    log: Log,
+    save: Callable[[], None],
+) -> None:
     """Both stages, in place: `model` ends with the averaged weights. `save` is called after each stage."""
     generator = torch.Generator().manual_seed(seed)
     device = str(next(model.parameters()).device)
@@ -220,7 +224,12 @@ def train(model: PdsModel, bank: PairBank, config: TrainingConfig, minutes: floa
     save()
     feed = batches(bank, config.refiner.batch_size, generator, device)
     model.refiner = run_stage(  # type: ignore[assignment]
-        model, model.refiner, lambda _: refiner_loss(model, next(feed)), config.refiner, config,
-        minutes * config.refiner.share, log,
+        model,
+        model.refiner,
+        lambda _: refiner_loss(model, next(feed)),
+        config.refiner,
+        config,
+        minutes * config.refiner.share,
+        log,
     )
     save()

@@ -1,0 +1,89 @@
+"""Label maps of real people, brought to model space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import UsageError
+from pds_bids.core.volume import MODEL_SPACE, Grid, Volume, load_volume
+
+SHARES = {"train": 0.70, "calibration": 0.15, "test": 0.15}
+
+
+def label_maps(folder: Path) -> list[Path]:
+    """The label maps of a folder, sorted by name.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than three, one for each part of the split.
+    """
+    found = sorted(path for path in folder.iterdir() if path.name.endswith((".nii.gz", ".nii")))
+    if len(found) < len(SHARES):
+        raise UsageError(
+            f"--label-maps {folder}: holds {len(found)} NIfTI files; at least {len(SHARES)} are needed"
+        )
+    return found
+
+
+def split(names: list[str]) -> dict[str, list[str]]:
+    """Train, calibration and test by name, in order; every part has at least one.
+
+    Examples
+    --------
+    >>> {part: len(members) for part, members in split([f"{i:02d}" for i in range(20)]).items()}
+    {'train': 14, 'calibration': 3, 'test': 3}
+    """
+    held = max(1, round(SHARES["test"] * len(names)))
+    return {
+        "train": names[: -2 * held],
+        "calibration": names[-2 * held : -held],
+        "test": names[-held:],
+    }
+
+
+def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
+    """`Structure` codes of a label map on the 1 mm lattice, its brain affinely aligned to the atlas.
+
+    Parameters
+    ----------
+    path
+        FreeSurfer-style labels, any grid.
+    threads
+        For the registration.
+
+    Returns
+    -------
+    ndarray
+        (160, 192, 176) uint8.
+
+    Raises
+    ------
+    ParticipantError
+        If the file is unreadable or not 3D.
+    """
+    from pds_bids.prep.atlas import template
+    from pds_bids.prep.engine import estimate_linear
+    from pds_bids.prep.registration import AFFINE, RIGID
+    from pds_bids.prep.resampling import coarsen, resample
+    from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, structure_codes, with_callosum
+    from pds_bids.simulation.physics import t1_contrast
+
+    labels = load_volume(path)
+    codes = structure_codes(labels.data.astype(np.int64))
+    brain = labels.like(t1_contrast()[codes])
+    matrix = estimate_linear(template(), coarsen(brain, 2.0), [RIGID, AFFINE], PrepConfig(threads=threads))
+    affine = np.eye(4)
+    affine[:3, 3] = FINE_ORIGIN_MM
+    fine = resample(
+        Volume(codes.astype(np.float32), labels.affine),
+        Grid(FINE_SHAPE, affine),
+        matrix,
+        "nearest",
+        space=MODEL_SPACE,
+    )
+    return with_callosum(fine.data.round().astype(np.uint8))

@@ -1,0 +1,161 @@
+"""What one visit writes: images with sidecars, transforms, in every space that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pds_bids.bids.derivatives import (
+    RAW_DATASET,
+    bids_uri,
+    derivative_path,
+    mask_sidecar,
+    synthetic_sidecar,
+    volume_sidecar,
+)
+from pds_bids.bids.inventory import Visit
+from pds_bids.bids.sources import Series
+from pds_bids.bids.writing import write_json, write_volume
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE, Volume
+from pds_bids.prep.registration import to_atlas, to_native
+from pds_bids.prep.source import Prepared
+from pds_bids.prep.transforms import write_transforms
+from pds_bids.synthesis.pipeline import Synthesised
+
+RESOLUTION = "2 mm isotropic, 80 x 96 x 88 voxels"
+RELATIVE_UNITS = "relative: the median of the brain is 1, clipped to [0, 2]"
+DESCRIP = "SYNTHETIC volume made by pds-bids, not acquired"
+
+
+@dataclass
+class VisitWriter:
+    """Writes below OUTPUT_DIR for one visit and one source series, and remembers what it wrote."""
+
+    bids_dir: Path
+    out: Path
+    visit: Visit
+    series: Series
+    prepared: Prepared
+    spaces: tuple[str, ...]
+    sloppy: bool
+    written: list[Path] = field(default_factory=list)
+
+    def write_source(self) -> None:
+        """The acquired mean and its brain mask in every space, and the transforms to the atlas and back."""
+        modality, prepared = self.series.modality, self.prepared
+        reference = prepared.reference.like(prepared.reference.data * prepared.mask.data)
+        for space in self.spaces:
+            image, mask = (
+                self._carry_source(v, space, i)
+                for v, i in ((reference, "bspline"), (prepared.mask, "nearest"))
+            )
+            image = image.like(image.data.clip(0) * (mask.data > 0))
+            path = self._path(modality, space, "preproc", modality.mean_suffix)
+            sidecar = self._sidecar(f"{modality.full_name}, {MEANING[modality]}", space, path)
+            self._image(path, image, sidecar | {"Preprocessing": prepared.facts})
+            path = self._path(modality, space, "brain", "mask")
+            self._image(path, mask, mask_sidecar(self._sidecar("Brain mask", space, path)), np.uint8)
+        self._write_transforms()
+
+    def write_synthesised(self, synthesised: Synthesised) -> None:
+        """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
+        record, target = synthesised.record, synthesised.record.target
+        facts = _json(asdict(record)) | {"units": RELATIVE_UNITS, "sloppy": self.sloppy}
+        images = {
+            "synth": (synthesised.volume, f"{target.full_name} estimated from {record.source.full_name}"),
+            "synthstd": (synthesised.sd, "Standard deviation of the error of the synthetic volume"),
+        }
+        if synthesised.draws:
+            images["drawmean"] = (synthesised.draws.mean, f"Mean of {record.num_samples} draws")
+            images["drawstd"] = (synthesised.draws.sd, f"Standard deviation of {record.num_samples} draws")
+        for space in self.spaces:
+            for desc, (volume, description) in images.items():
+                path = self._path(target, space, desc, target.mean_suffix)
+                sidecar = self._sidecar(f"{description}; intensities {RELATIVE_UNITS}", space, path)
+                self._image(path, self._carry_model(volume, space), synthetic_sidecar(sidecar, facts))
+
+    def _carry_source(self, volume: Volume, space: str, interpolation: Any) -> Volume:
+        if space == "native":
+            return volume
+        if space == ATLAS_SPACE:
+            return to_atlas(volume, self.prepared.alignment, interpolation)
+        return self.prepared.model_mask if interpolation == "nearest" else self.prepared.model
+
+    def _carry_model(self, volume: Volume, space: str) -> Volume:
+        carry = {"native": to_native, ATLAS_SPACE: to_atlas}.get(space)
+        return carry(volume, self.prepared.alignment) if carry else volume
+
+    def _path(self, modality: Modality, space: str, desc: str, suffix: str) -> Path:
+        return derivative_path(
+            self.out,
+            self.visit.subject,
+            self.visit.session,
+            modality,
+            task=self.series.entities.get("task"),
+            space=None if space == "native" else space,
+            res=None if space == "native" else "2",
+            desc=desc,
+            suffix=suffix,
+            extension=".nii.gz",
+        )
+
+    def _sidecar(self, description: str, space: str, path: Path) -> dict[str, Any]:
+        source = bids_uri(RAW_DATASET, self.series.path, self.bids_dir)
+        if self.sloppy:
+            description = f"TEST ONLY (--sloppy): {description}"
+        return volume_sidecar(
+            description=description,
+            sources=[source],
+            space=space,
+            reference=bids_uri("", path, self.out) if space == MODEL_SPACE else source,
+            skull_stripped=True,
+            resolution=None if space == "native" else RESOLUTION,
+        )
+
+    def _image(self, path: Path, volume: Volume, sidecar: Mapping[str, Any], dtype: Any = np.float32) -> None:
+        synthetic = bool(sidecar.get("SyntheticData"))
+        write_volume(path, volume, description=DESCRIP if synthetic else "pds-bids", dtype=dtype)
+        beside = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+        write_json(beside, sidecar)
+        self.written += [path, beside]
+
+    def _write_transforms(self) -> None:
+        suffix = self.series.modality.mean_suffix
+        ends = [(suffix, ATLAS_SPACE), (ATLAS_SPACE, suffix)]
+        forward, inverse = (
+            derivative_path(
+                self.out,
+                self.visit.subject,
+                self.visit.session,
+                self.series.modality,
+                task=self.series.entities.get("task"),
+                suffix="xfm",
+                extension=".h5",
+                **{"from": start, "to": end, "mode": "image"},
+            )
+            for start, end in ends
+        )
+        write_transforms(self.prepared.alignment, forward, inverse)
+        self.written += [forward, inverse]
+
+
+MEANING = {
+    Modality.BOLD: "mean of the motion-corrected series, N4 bias field correction",
+    Modality.DWI: "mean of the aligned diffusion-weighted volumes of one shell, N4 bias field correction",
+}
+
+
+def _json(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.value if isinstance(value, Modality) else value for name, value in record.items()}
+
+
+def sidecars(series: Series) -> Iterator[Path]:
+    """JSON files beside the series, for the fingerprint."""
+    beside = series.path.with_name(series.path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    if beside.exists():
+        yield beside

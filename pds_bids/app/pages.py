@@ -1,0 +1,154 @@
+"""The page of one visit, from what was prepared, synthesised and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pds_bids.app.provenance import settings, software_versions
+from pds_bids.bids.inventory import Visit
+from pds_bids.core.config import Config
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import Volume
+from pds_bids.prep.atlas import template
+from pds_bids.prep.source import Prepared
+from pds_bids.report.boilerplate import MethodFacts, methods, references
+from pds_bids.report.figures import mosaic, overlay, to_svg
+from pds_bids.report.page import ParticipantPage, Section, render_participant
+from pds_bids.synthesis.pipeline import Synthesised
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUALITY_NAMES = {
+    "dice": "Overlap of brain mask and template (Dice)",
+    "coverage": "Template brain inside the field of view",
+    "max_displacement_mm": "Largest head displacement (mm)",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One synthesised target of a visit, with the source it came from."""
+
+    prepared: Prepared
+    relative_source: Volume
+    synthesised: Synthesised
+    scores: Sequence[dict[str, Any]]
+
+    @property
+    def target(self) -> Modality:
+        """What was synthesised."""
+        return self.synthesised.record.target
+
+
+def visit_page(config: Config, visit: Visit, outcomes: Sequence[Outcome], sections: Sequence[Section]) -> str:
+    """The HTML page of a visit."""
+    paragraphs = [text for outcome in outcomes for text in methods(_facts(config, visit, outcome))]
+    page = ParticipantPage(
+        subject=visit.subject,
+        session=visit.session,
+        acquired=sorted(visit.acquired),
+        synthesised=[outcome.target for outcome in outcomes],
+        summary=_summary(outcomes),
+        sections=sections,
+        scores=[row for outcome in outcomes for row in outcome.scores],
+        warnings=list(dict.fromkeys(w for outcome in outcomes for w in outcome.prepared.warnings)),
+        methods=list(dict.fromkeys(paragraphs)),
+        references=references(paragraphs),
+        settings=settings(config),
+        versions=software_versions(),
+    )
+    return render_participant(page)
+
+
+def visit_sections(visit: Visit, outcomes: Sequence[Outcome]) -> list[Section]:
+    """Every figure of a visit, in the order in which the page shows them."""
+    return [section for outcome in outcomes for section in _outcome_sections(visit, outcome)]
+
+
+def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
+    target, prepared, made = outcome.target, outcome.prepared, outcome.synthesised
+    source, mask = target.other.full_name, prepared.model_mask
+    stem = visit.label.replace("/", "_")
+
+    def section(name: str, title: str, caption: str, figure: Figure, synthetic: bool = False) -> Section:
+        file = f"{visit.label}/figures/{stem}_desc-{target.value}{name}_{target.mean_suffix}.svg"
+        return Section(title, file, to_svg(figure), caption, synthetic)
+
+    yield section(
+        "mask",
+        f"Brain mask of the acquired {source}",
+        "The outline should follow the brain; the mean is shown on its own grid.",
+        overlay(prepared.reference, prepared.mask, title=f"Acquired {source}, brain mask"),
+    )
+    yield section(
+        "registration",
+        f"Alignment of the acquired {source} to the atlas",
+        "Edges of the template over the source after the affine registration: the outlines should agree; "
+        "larger ventricles and wider sulci may remain, for the affine does not remove atrophy.",
+        overlay(outcome.relative_source, template(), title="Source, template edges", kind="edges"),
+    )
+    yield section(
+        "source",
+        f"Source: acquired {source}",
+        "What the model saw, in units of the brain's median.",
+        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=2.0),
+    )
+    yield section(
+        "synth",
+        f"Synthesised {target.full_name}",
+        "Computed, not acquired; in units of the brain's median.",
+        mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=2.0),
+        synthetic=True,
+    )
+    yield section(
+        "uncertainty",
+        f"Uncertainty of the synthesised {target.full_name}",
+        "Standard deviation of the error that the model expects, in the same units.",
+        mosaic(
+            made.sd,
+            title="Expected error (sd)",
+            synthetic=True,
+            mask=mask,
+            cmap="magma",
+            label="sd, units of the brain's median",
+        ),
+        synthetic=True,
+    )
+
+
+def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for outcome in outcomes:
+        source, facts = outcome.target.other, outcome.prepared.facts
+        numbers = facts | facts["alignment"]
+        rows[f"Volumes averaged ({source.full_name})"] = f"{facts['n_used']} of {facts['n_volumes']}"
+        for key, name in QUALITY_NAMES.items():
+            if key in numbers:
+                rows[f"{name}, {source.full_name}"] = round(float(numbers[key]), 3)
+        record = outcome.synthesised.record
+        rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
+    return rows
+
+
+def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
+    record, versions = outcome.synthesised.record, software_versions()
+    return MethodFacts(
+        app_version=versions["pds-bids"],
+        source=record.source,
+        target=record.target,
+        n_volumes=outcome.prepared.facts["n_used"],
+        through_t1w=outcome.prepared.through_t1w,
+        nonlinear=True,
+        model=record.model,
+        model_version=record.model_version,
+        weights_sha256=record.weights_sha256,
+        num_samples=record.num_samples,
+        steps=record.steps,
+        seed=record.seed,
+        sloppy=config.prep.sloppy,
+        evaluated=record.target in visit.acquired,
+        versions=versions,
+    )

@@ -1,0 +1,142 @@
+"""The participant level: every visit of the plan, one failure never stopping the others."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from typing import Literal
+
+from pds_bids import __version__
+from pds_bids.app.provenance import new_run_id, settings_toml
+from pds_bids.bids.dataset import write_dataset_files
+from pds_bids.bids.inventory import Visit, inventory
+from pds_bids.bids.plan import PlanFormat, render_plan
+from pds_bids.bids.writing import write_json, write_text
+from pds_bids.core.config import Config
+from pds_bids.core.errors import (
+    CannotWriteError,
+    NoSourceError,
+    NoUsableParticipantError,
+    PdsError,
+    TemporaryError,
+    UsageError,
+)
+
+Status = Literal["complete", "already-complete", "nothing-missing", "no-source", "failed"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a visit ended: the content of its `status.json`."""
+
+    visit: str
+    status: Status
+    message: str
+    seconds: float
+
+
+def dry_run(config: Config, layout: PlanFormat) -> str:
+    """Who has and misses what; writes nothing."""
+    return render_plan(inventory(config.bids_dir, config.selection), config.selection, layout)
+
+
+def run(config: Config) -> int:
+    """Process every selected visit.
+
+    Returns
+    -------
+    int
+        0, or 1 if at least one participant failed.
+
+    Raises
+    ------
+    NotBidsError, NothingSelectedError
+        If there is nothing to run on.
+    NoUsableParticipantError
+        If no participant has a modality to start from.
+    CannotWriteError, TemporaryError
+        If the output cannot be written, or a resource ran out.
+    """
+    visits = inventory(config.bids_dir, config.selection)
+    run_id = new_run_id()
+    write_dataset_files(config.output_dir, config.bids_dir, __version__)
+    write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
+    results = []
+    for result in _results(config, visits, run_id):
+        results.append(result)
+        _tell(result, len(results), len(visits))
+        if result.status == "failed" and config.output.stop_on_first_crash:
+            break
+    counts = Counter(result.status for result in results)
+    print(", ".join(f"{n} {status}" for status, n in sorted(counts.items())), flush=True)
+    if counts["no-source"] == len(visits):
+        raise NoUsableParticipantError(
+            f"{config.bids_dir}: no selected participant has fMRI or dMRI to start from; see --dry-run"
+        )
+    return 1 if counts["failed"] else 0
+
+
+def _tell(result: Result, done: int, of: int) -> None:
+    line = f"[{done}/{of}] {result.visit}: {result.status} ({result.seconds:.0f} s) {result.message}".rstrip()
+    print(line, file=sys.stderr if result.status in ("failed", "no-source") else sys.stdout, flush=True)
+
+
+def _results(config: Config, visits: list[Visit], run_id: str) -> Iterator[Result]:
+    if config.output.nprocs == 1 or len(visits) == 1:
+        for visit in visits:
+            yield process(config, visit, run_id)
+        return
+    with ProcessPoolExecutor(config.output.nprocs, get_context("spawn")) as pool:
+        try:
+            jobs = {pool.submit(process, config, visit, run_id): visit for visit in visits}
+            for job in as_completed(jobs):
+                yield job.result()
+        except BrokenProcessPool as error:
+            raise TemporaryError(
+                "a worker was killed, most likely for lack of memory; lower --nprocs and rerun: it resumes"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def process(config: Config, visit: Visit, run_id: str) -> Result:
+    """One visit; what goes wrong with it ends as a `Result`, except what would go wrong for all."""
+    from pds_bids.app.visit import load_synthesiser, plan_visit, run_visit
+
+    start = time.monotonic()
+    log = visit.folder(config.output_dir) / "log" / run_id
+
+    def ended(status: Status, message: str = "") -> Result:
+        result = Result(visit.label, status, message, round(time.monotonic() - start, 1))
+        write_json(log / "status.json", asdict(result))
+        write_text(log / "pds-bids.toml", settings_toml(config))
+        return result
+
+    try:
+        synthesiser = load_synthesiser(config.synthesis)
+        plan = plan_visit(config, visit, synthesiser)
+        if not plan.targets:
+            return ended("nothing-missing")
+        if plan.is_done(config.output_dir) and not config.output.overwrite:
+            return ended("already-complete")
+        run_visit(config, plan, synthesiser)
+        return ended("complete", "synthesised " + ", ".join(t.full_name for t in plan.targets))
+    except NoSourceError as error:
+        return ended("no-source", str(error))
+    except (CannotWriteError, TemporaryError, UsageError):
+        raise
+    except PdsError as error:
+        return ended("failed", str(error))
+    except Exception as error:
+        crash = log / f"crash-{os.getpid()}.txt"
+        write_text(crash, traceback.format_exc())
+        where = crash.relative_to(config.output_dir)
+        return ended("failed", f"unexpected {type(error).__name__}: {error}; please report {where}")

@@ -1,0 +1,68 @@
+"""What a run was: its settings, its software, how each visit ended."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pds_bids import __version__
+from pds_bids.core.config import Config
+
+SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy")
+
+
+def new_run_id() -> str:
+    """Sortable, unique name of a run, such as `20260131-093000_1b9d6bcd`."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%d-%H%M%S}_{uuid.uuid4().hex[:8]}"
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of pds-bids, Python, and the libraries that shape results."""
+    versions = {"pds-bids": __version__, "python": sys.version.split()[0]}
+    for name in SOFTWARE:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # e.g. a vendored or conda build without metadata
+            versions[name] = "unknown"
+    return versions
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """The configuration as plain TOML and JSON values; unset options are left out."""
+    plain: dict[str, Any] = _plain(asdict(config))
+    return plain
+
+
+def outcome_settings(config: Config) -> dict[str, Any]:
+    """The part of the settings that outputs depend on: paths, threads and devices do not belong to it."""
+    everything = settings(config)
+    kept = {name: dict(everything[name]) for name in ("prep", "synthesis")}
+    for section in kept.values():
+        for name in ("threads", "device", "model"):
+            section.pop(name, None)
+    selection = everything["selection"]
+    kept["selection"] = {name: selection.get(name) for name in ("task", "targets", "evaluate")}
+    kept["output"] = {"spaces": everything["output"]["spaces"]}
+    return kept
+
+
+def settings_toml(config: Config) -> str:
+    """The configuration as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps(settings(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, (Path, str)) else value

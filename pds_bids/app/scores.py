@@ -1,0 +1,66 @@
+"""`--evaluate`: a synthesised volume against the acquired one, beside two things that need no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import Volume
+from pds_bids.evaluation.metrics import mae, psnr, ssim
+from pds_bids.prep.intensity import IntensityScale
+from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.source import Prepared, align_reference
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The acquired target in the source's model space.
+
+    Attributes
+    ----------
+    volume
+        Relative units, masked.
+    mask
+        Where it is scored: the source's brain mask, as far as the reference's field of view reaches.
+    """
+
+    volume: Volume
+    mask: Volume
+
+
+def scoring_reference(acquired: Reduced, prepared: Prepared, config: PrepConfig) -> Reference:
+    """Carry the acquired target to the source's model space; nothing of it reaches the synthesis."""
+    mask = brain_mask(acquired.volume, acquired.path)
+    moved = align_reference(acquired.volume, mask, prepared, config)
+    inside = prepared.model_mask.like((prepared.model_mask.data > 0) & (moved.data > 0))
+    relative = IntensityScale.fit(moved, inside).relative(moved)
+    return Reference(relative.like(relative.data * inside.data), inside)
+
+
+def score(
+    reference: Reference, candidates: dict[str, Volume], target: Modality
+) -> list[dict[str, str | float]]:
+    """One row per candidate: masked PSNR (dB, range 2), masked SSIM, MAE in units of the brain's median.
+
+    Parameters
+    ----------
+    candidates
+        Name -> volume in relative units on the model grid.
+    """
+    mask = reference.mask.data > 0
+    truth = reference.volume.data
+    return [
+        {
+            "target": target.value,
+            "method": name,
+            "psnr_db": round(psnr(volume.data, truth, mask), 2),
+            "ssim": round(ssim(volume.data, truth, mask), 4),
+            "mae": round(mae(volume.data, truth, mask), 4),
+            "n_voxels": int(np.count_nonzero(mask)),
+        }
+        for name, volume in candidates.items()
+    ]

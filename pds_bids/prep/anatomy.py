@@ -1,0 +1,83 @@
+"""The way to the template through the subject's T1w image, where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.prep.atlas import template, template_mask
+from pds_bids.prep.bias import correct_bias
+from pds_bids.prep.conversion import Matrix
+from pds_bids.prep.engine import AFFINE, FINE_AFFINE, RIGID, estimate_linear, schedule
+from pds_bids.prep.masking import grow
+from pds_bids.prep.resampling import coarsen, resample
+
+WORKING_MM = 2.0
+
+RIM_MM = 2.0
+"""The metric looks this far beyond the brain: far enough to see its edge, too near to see the skull."""
+
+GOOD_CORRELATION = 0.50
+MIN_CORRELATION = 0.35
+"""Of a T1w image with the template inside its brain; the right place of a real head gives about 0.6."""
+
+
+def affine_through_t1w(
+    reference: Volume, mask: Volume, t1w: Volume, direct: Matrix, config: PrepConfig
+) -> Matrix | None:
+    """Source -> T1w (6 parameters), then T1w -> template (12 parameters).
+
+    The affine then rests on undistorted anatomy with the template's own contrast. No skull is stripped from
+    the T1w image: masks on the side of the source and of the template keep the scalp out of the metric.
+
+    Parameters
+    ----------
+    reference, mask
+        The source and its refined brain mask, native grid.
+    t1w
+        Whole head.
+    direct
+        (4, 4) affine of the source straight to the template: where the search begins.
+
+    Returns
+    -------
+    (4, 4) float64 or None
+        Source world -> model world; None where the images could not be brought together.
+    """
+    head = coarsen(t1w, WORKING_MM)
+    to_source = _head_to_source(reference, mask, head, direct, config)
+    if to_source is None:
+        return None
+    brain = resample(mask, head.grid, np.linalg.inv(to_source), "nearest", space=head.space)
+    flat = correct_bias(head, brain, config)
+    rim = grow(template_mask(), RIM_MM)
+    stages = schedule(config, AFFINE, FINE_AFFINE)
+    to_model = estimate_linear(template(), flat, stages, config, start=direct @ to_source, fixed_mask=rim)
+    return np.asarray(to_model @ np.linalg.inv(to_source))
+
+
+def _head_to_source(
+    reference: Volume, mask: Volume, head: Volume, direct: Matrix, config: PrepConfig
+) -> Matrix | None:
+    """Rigid transform of a whole head to the source, from the better of two starts."""
+    found: list[tuple[float, Matrix]] = []
+    # One visit usually shares one scanner frame (identity); images brought from elsewhere may not.
+    for start in (np.eye(4), None):
+        matrix = estimate_linear(
+            reference, head, schedule(config, RIGID), config, start=start, fixed_mask=grow(mask, 2 * RIM_MM)
+        )
+        found.append((_correlation(head, direct @ matrix), matrix))
+        if found[-1][0] > GOOD_CORRELATION:
+            break
+    correlation, matrix = max(found, key=lambda pair: pair[0])
+    return matrix if correlation > MIN_CORRELATION else None
+
+
+def _correlation(head: Volume, to_model: Matrix) -> float:
+    """Pearson correlation with the template inside its brain: both are T1-weighted."""
+    inside = template_mask().data > 0
+    moved = resample(head, MODEL_GRID, to_model, space=MODEL_SPACE).data[inside]
+    if np.ptp(moved) == 0:
+        return 0.0
+    return float(np.corrcoef(moved, template().data[inside])[0, 1])

@@ -1,0 +1,225 @@
+"""From a scaled source on the model grid to the missing volume, its uncertainty, and a record of how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pds_bids.core.config import SynthesisConfig
+from pds_bids.core.errors import PdsError, TemporaryError, UsageError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
+from pds_bids.models.schedule import ddim
+
+
+@dataclass(frozen=True)
+class SynthesisRecord:
+    """How a volume was made: what its sidecar says."""
+
+    model: str
+    model_version: str
+    weights_sha256: str
+    training_data: str
+    source: Modality
+    target: Modality
+    num_samples: int
+    steps: int
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Samples of the diffusion model, in relative units on the model grid."""
+
+    volumes: tuple[Volume, ...]
+    mean: Volume
+    sd: Volume
+
+
+@dataclass(frozen=True)
+class Synthesised:
+    """The missing volume on the model grid.
+
+    Attributes
+    ----------
+    volume
+        Point estimate in units of the brain's median, [0, 2]; zero outside the mask.
+    sd
+        Calibrated standard deviation of its error, same units.
+    draws
+        None unless samples were asked for.
+    record
+        How it was made.
+    """
+
+    volume: Volume
+    sd: Volume
+    draws: Draws | None
+    record: SynthesisRecord
+
+
+def resolve_device(name: str) -> str:
+    """`auto` is a GPU where torch sees one, else the CPU.
+
+    Raises
+    ------
+    UsageError
+        If a device that was asked for is absent.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):
+        index = int(name.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise UsageError(
+                f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; use --device cpu"
+            )
+    return name
+
+
+@dataclass(frozen=True)
+class Synthesiser:
+    """A loaded model on a device. Calling it changes nothing in it."""
+
+    checkpoint: Checkpoint
+    device: str
+
+    @classmethod
+    def load(cls, config: SynthesisConfig) -> Synthesiser:
+        """Load the model that the configuration names onto the device it names."""
+        torch.set_num_threads(config.threads)
+        device = resolve_device(config.device)
+        checkpoint = load_checkpoint(config.model)
+        checkpoint.model.to(device)
+        return cls(checkpoint, device)
+
+    @property
+    def model(self) -> PdsModel:
+        """The networks."""
+        return self.checkpoint.model
+
+    @cached_property
+    def templates(self) -> dict[Modality, Volume]:
+        """Mean training volume of each modality, in relative units on the model grid."""
+        maps = self.model.templates.cpu().numpy()
+        return {m: _volume(data) for m, data in zip(Modality, maps, strict=True)}
+
+    def synthesise(
+        self, source: Volume, mask: Volume, target: Modality, config: SynthesisConfig, seed: int
+    ) -> Synthesised:
+        """Synthesise one modality from the other.
+
+        Parameters
+        ----------
+        source
+            (80, 96, 88) in [-1, 1], -1 outside the brain, on `MODEL_GRID` (see `prep.intensity`).
+        mask
+            Brain mask derived from the source, same grid.
+        target
+            What to make; `source` is taken for the other modality.
+        seed
+            Of the draws; the point estimate does not depend on it.
+
+        Raises
+        ------
+        GridMismatch
+            If source or mask do not lie on `MODEL_GRID`.
+        TemporaryError
+            If the GPU's memory does not suffice.
+        """
+        reference = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
+        reference.require(source)
+        reference.require(mask)
+        inside = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
+        try:
+            image, sd = self._point_estimate(source, target)
+            draws = self._draws(source, inside, target, config, seed) if config.num_samples else None
+        except torch.cuda.OutOfMemoryError as error:
+            raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
+        if not torch.isfinite(image).all():
+            raise PdsError(
+                f"model {self.checkpoint.name} gave values that are not finite; report this as a bug"
+            )
+        return Synthesised(
+            _volume(((image + 1).clamp(0, 2) * inside).cpu().numpy()),
+            _volume((sd * inside).cpu().numpy()),
+            draws,
+            self._record(target, config),
+        )
+
+    def _bands(self, source: Volume, target: Modality) -> Tensor:
+        """(1, M, 8, X/2, Y/2, Z/2) standardised sub-bands; those of the target are zero."""
+        images = torch.full((1, len(Modality), *MODEL_GRID.shape), -1.0, device=self.device)
+        images[0, _index(target.other)] = torch.from_numpy(source.data).to(self.device)
+        bands = self.model.subbands.split(images)
+        bands[:, _index(target)] = 0
+        return bands
+
+    @torch.inference_mode()
+    def _point_estimate(self, source: Volume, target: Modality) -> tuple[Tensor, Tensor]:
+        """(X, Y, Z) refined one-step estimate in [-1, 1], and its sd."""
+        index = torch.tensor([_index(target)], device=self.device)
+        _, refined = self.model.refined(self._bands(source, target), index)
+        image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
+        scale = refined.voxel_log_scale().exp() * self.model.scale_factor[index]
+        sd = 2**0.5 * scale  # of a Laplace distribution
+        return image[0, 0], sd[0, 0]
+
+    @torch.inference_mode()
+    def _draws(
+        self, source: Volume, inside: Tensor, target: Modality, config: SynthesisConfig, seed: int
+    ) -> Draws:
+        generator = torch.Generator().manual_seed(seed)
+        volumes = [
+            _volume(
+                ((self._draw(source, target, config.steps, generator) + 1).clamp(0, 2) * inside).cpu().numpy()
+            )
+            for _ in range(config.num_samples)
+        ]
+        stack = np.stack([v.data for v in volumes])
+        sd = stack.std(axis=0, ddof=1) if len(volumes) > 1 else np.zeros_like(stack[0])
+        return Draws(tuple(volumes), _volume(stack.mean(axis=0)), _volume(sd))
+
+    def _draw(self, source: Volume, target: Modality, steps: int, generator: torch.Generator) -> Tensor:
+        bands, k = self._bands(source, target), _index(target)
+        noise = torch.randn((1, *bands.shape[2:]), generator=generator).to(self.device)
+
+        def predict_v(x: Tensor, u: Tensor) -> Tensor:
+            pair = bands.clone()
+            pair[:, k] = x
+            times = torch.zeros(1, len(Modality), device=self.device)
+            times[:, k] = u
+            return self.model.denoiser(pair, times)[:, k]
+
+        index = torch.tensor([k], device=self.device)
+        return self.model.subbands.merge_one(ddim(predict_v, noise, steps), index)[0, 0]
+
+    def _record(self, target: Modality, config: SynthesisConfig) -> SynthesisRecord:
+        card = self.checkpoint.card
+        return SynthesisRecord(
+            model=self.checkpoint.name,
+            model_version=str(card.get("version", "unknown")),
+            weights_sha256=self.checkpoint.sha256,
+            training_data=str(card.get("training_data", "unknown")),
+            source=target.other,
+            target=target,
+            num_samples=config.num_samples,
+            steps=config.steps if config.num_samples else 1,
+            seed=config.seed,
+            device=self.device,
+        )
+
+
+def _index(modality: Modality) -> int:
+    return list(Modality).index(modality)
+
+
+def _volume(data: NDArray[np.floating]) -> Volume:
+    return Volume(np.ascontiguousarray(data, np.float32), MODEL_GRID.affine, MODEL_SPACE)

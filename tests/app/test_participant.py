@@ -1,0 +1,196 @@
+"""The main job, end to end, on simulated series with real ANTs and the shipped weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import pytest
+
+from pds_bids.app import group, participant
+from pds_bids.core.config import Config
+from pds_bids.core.errors import NoUsableParticipantError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import ATLAS_SPACE
+
+from .conftest import Finished, elsewhere
+
+pytestmark = pytest.mark.slow
+
+SPACES = ("", f"_space-{ATLAS_SPACE}_res-2")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of everything but logs."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not {"log", "logs"} & set(path.parts)
+    }
+
+
+def images(folder: Path) -> dict[str, str]:
+    """SHA-256 of the images alone."""
+    return {name: digest for name, digest in digests(folder).items() if name.endswith(".nii.gz")}
+
+
+def statuses(out: Path) -> dict[str, str]:
+    """Latest status of each visit."""
+    found = sorted(out.glob("sub-*/log/*/status.json"), key=lambda p: p.parent.name)
+    return {s["visit"]: s["status"] for s in (json.loads(p.read_text()) for p in found)}
+
+
+def test_everybody_is_dealt_with(finished: Finished) -> None:
+    assert finished.code == 0
+    assert statuses(finished.config.output_dir) == {
+        "sub-01": "nothing-missing",
+        "sub-02": "complete",
+        "sub-03": "complete",
+    }
+
+
+@pytest.mark.parametrize(("subject", "source"), [("02", Modality.BOLD), ("03", Modality.DWI)])
+def test_outputs_are_those_of_the_documentation(finished: Finished, subject: str, source: Modality) -> None:
+    folder = finished.config.output_dir / f"sub-{subject}"
+
+    def names(modality: Modality, descs: dict[str, str]) -> set[str]:
+        task = "_task-rest" if modality is Modality.BOLD else ""
+        stem = f"{modality.datatype}/sub-{subject}{task}"
+        return {
+            f"{stem}{space}_desc-{desc}_{suffix}{end}"
+            for space in SPACES
+            for desc, suffix in descs.items()
+            for end in (".nii.gz", ".json")
+        }
+
+    target = source.other
+    transform = f"{source.datatype}/sub-{subject}{'_task-rest' if source is Modality.BOLD else ''}_from-"
+    expected = (
+        names(source, {"preproc": source.mean_suffix, "brain": "mask"})
+        | names(target, {"synth": target.mean_suffix, "synthstd": target.mean_suffix})
+        | {
+            f"{transform}{source.mean_suffix}_to-{ATLAS_SPACE}_mode-image_xfm.h5",
+            f"{transform}{ATLAS_SPACE}_to-{source.mean_suffix}_mode-image_xfm.h5",
+        }
+    )
+    found = {p.relative_to(folder).as_posix() for m in Modality for p in (folder / m.datatype).iterdir()}
+    assert found == expected
+
+
+def test_nobody_takes_a_synthetic_volume_for_acquired(finished: Finished) -> None:
+    out = finished.config.output_dir
+    path = next((out / "sub-02/dwi").glob("*_desc-synth_trace.nii.gz"))
+    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert sidecar["SyntheticData"] is True
+    assert sidecar["Description"].startswith("SYNTHETIC")
+    assert len(sidecar["Synthesis"]["weights_sha256"]) == 64
+    assert b"SYNTHETIC" in nb.load(path).header["descrip"].tobytes()
+    assert "SYNTHETIC" in json.loads((out / "dataset_description.json").read_text())["Name"]
+    assert "SYNTHETIC" in (out / "README.md").read_text()
+    assert "SYNTHETIC" in next((out / "sub-02/figures").glob("*synth*.svg")).read_text()
+    assert "SYNTHETIC" in (out / "sub-02.html").read_text()
+
+
+def test_the_native_output_lies_on_the_grid_of_the_source(finished: Finished) -> None:
+    source = nb.load(finished.config.bids_dir / "sub-02/func/sub-02_task-rest_bold.nii.gz")
+    made = nb.load(finished.config.output_dir / "sub-02/dwi/sub-02_desc-synth_trace.nii.gz")
+    assert made.shape == source.shape[:3]
+    np.testing.assert_allclose(made.affine, source.affine, atol=1e-4)
+    brain = made.get_fdata()[made.get_fdata() > 0]
+    assert 0.8 < np.median(brain) < 1.2  # relative units
+    assert brain.std() > 0.05
+
+
+def test_a_rerun_repeats_nothing_complete(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+    out = finished.config.output_dir
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.nii.gz")}
+    assert participant.run(finished.config) == 0
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.nii.gz")} == before
+    assert "2 already-complete" in capsys.readouterr().out
+
+
+def test_the_validator_finds_no_fault(finished: Finished) -> None:
+    group.run(finished.config)
+    command = ["bids-validator-deno", str(finished.config.output_dir), "--format", "json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    issues = json.loads(run.stdout)["issues"]["issues"]
+    assert [(i["severity"], i["code"], i.get("location")) for i in issues] == []
+
+
+def test_the_group_level_reads_outputs_only(finished: Finished, tmp_path: Path) -> None:
+    moved = replace(finished.config, bids_dir=tmp_path / "gone")
+    assert group.run(moved) == 0
+    table = (finished.config.output_dir / "group_synthesis.tsv").read_text().splitlines()
+    assert [line.split("\t")[:4] for line in table[1:]] == [
+        ["sub-01", "n/a", "nothing-missing", "n/a"],
+        ["sub-02", "n/a", table[2].split("\t")[2], "trace"],
+        ["sub-03", "n/a", table[3].split("\t")[2], "boldref"],
+    ]
+
+
+def test_one_thread_gives_the_same_bits_again(finished: Finished, tmp_path: Path) -> None:
+    config = elsewhere(finished.config, tmp_path, "03")
+    assert participant.run(config) == 0
+    first = {k: v for k, v in images(finished.config.output_dir).items() if k.startswith("sub-03")}
+    assert images(config.output_dir) == first
+
+
+def test_a_broken_subject_does_not_stop_the_others(
+    finished: Finished, raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bids = tmp_path / "bids"
+    shutil.copytree(raw, bids)
+    series = bids / "sub-02/func/sub-02_task-rest_bold.nii.gz"
+    series.write_bytes(series.read_bytes()[:200_000])
+    before = digests(bids)
+    config = replace(elsewhere(finished.config, tmp_path), bids_dir=bids)
+    assert participant.run(config) == 1
+    assert digests(bids) == before
+    assert statuses(config.output_dir)["sub-03"] == "complete"
+    line = next(x for x in capsys.readouterr().err.splitlines() if "sub-02: failed" in x)
+    assert series.name in line
+    assert "Traceback" not in line
+
+
+def test_nobody_usable(config: Config, raw: Path, tmp_path: Path) -> None:
+    bids = tmp_path / "bids"
+    (bids / "sub-09/anat").mkdir(parents=True)
+    shutil.copy(raw / "dataset_description.json", bids)
+    with pytest.raises(NoUsableParticipantError):
+        participant.run(replace(elsewhere(config, tmp_path), bids_dir=bids))
+
+
+def test_evaluate_scores_against_the_acquired_volume(config: Config, tmp_path: Path) -> None:
+    wanted = elsewhere(config, tmp_path, "01")
+    wanted = replace(wanted, selection=replace(wanted.selection, evaluate=True))
+    assert participant.run(wanted) == 0
+    rows = json.loads((wanted.output_dir / "sub-01/log/scores.json").read_text())["scores"]
+    methods = ("pds", "population template", "registered source")
+    assert [(r["target"], r["method"]) for r in rows] == [(m.value, x) for m in Modality for x in methods]
+    assert all(10 < r["psnr_db"] < 60 and 0 < r["ssim"] <= 1 for r in rows)
+
+
+def test_killed_at_any_moment_a_rerun_finishes(finished: Finished, raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--participant-label", "03", "--sloppy", "--omp-nthreads", "1", "-w", str(tmp_path / "work")]
+    command = [sys.executable, "-m", "pds_bids", str(raw), str(out), "participant", *options]
+    for seconds in (4, 9, 14):
+        run = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        assert all(nb.load(p).get_fdata().size for p in out.rglob("*.nii.gz"))  # whole or not at all
+    assert subprocess.run(command, check=False).returncode == 0
+    expected = {k: v for k, v in images(finished.config.output_dir).items() if k.startswith("sub-03")}
+    assert images(out) == expected
+    assert not [p for p in out.rglob("*") if ".partial" in p.name or p.name.startswith("tmp")]
