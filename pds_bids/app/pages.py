@@ -140,7 +140,7 @@ def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
         source=record.source,
         target=record.target,
         n_volumes=outcome.prepared.facts["n_used"],
-        through_t1w=outcome.prepared.through_t1w,
+        through_t1w=outcome.prepared.alignment.through_t1w,
         nonlinear=True,
         model=record.model,
         model_version=record.model_version,

@@ -40,6 +40,11 @@ class Subbands(nn.Module):
         self.register_buffer("mean", torch.zeros(len(Modality), BANDS))
         self.register_buffer("sd", torch.ones(len(Modality), BANDS))
 
+    def standardise(self, mean_MK: Tensor, sd_MK: Tensor) -> None:
+        """Set the statistics, (M, 8) each."""
+        self.mean.copy_(mean_MK)
+        self.sd.copy_(sd_MK)
+
     def split(self, images_BMXYZ: Tensor) -> Tensor:
         """(B, M, X, Y, Z) to (B, M, 8, X/2, Y/2, Z/2)."""
         bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from pds_bids.prep.engine import (
     AFFINE,
     FINE_AFFINE,
     RIGID,
+    SIMILARITY,
     SLOPPY_SYN,
     SYN,
     estimate_linear,
@@ -53,6 +54,8 @@ class Alignment:
         And back.
     quality
         Overlap with the template, coverage, scales, shear, determinants.
+    through_t1w
+        The affine was composed of source -> T1w and T1w -> template.
     """
 
     grid: Grid
@@ -60,6 +63,7 @@ class Alignment:
     syn: tuple[Path, ...] = ()
     syn_inverse: tuple[Path, ...] = ()
     quality: dict[str, float] = field(default_factory=dict)
+    through_t1w: bool = False
 
 
 def align(
@@ -87,17 +91,15 @@ def align(
     """
     matrix, refined = align_affine(reference, mask, config)
     warnings: tuple[str, ...] = ()
+    by_t1w = False
     if t1w is not None:
         through = affine_through_t1w(reference, refined, t1w, matrix, config)
         if through is not None and _agree(refined, matrix, through):
-            matrix, refined = through, refine_mask(mask, through)
+            matrix, refined, by_t1w = through, refine_mask(mask, through), True
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
-    return (
-        Alignment(reference.grid, matrix, quality=affine_quality(reference, refined, matrix)),
-        refined,
-        warnings,
-    )
+    quality = affine_quality(reference, refined, matrix)
+    return Alignment(reference.grid, matrix, quality=quality, through_t1w=by_t1w), refined, warnings
 
 
 def _agree(mask: Volume, direct: Matrix, through: Matrix) -> bool:
@@ -117,7 +119,9 @@ def align_affine(reference: Volume, mask: Volume, config: PrepConfig) -> tuple[M
     mask
         The refined mask, native grid.
     """
-    first = estimate_linear(template(), _masked(reference, mask), schedule(config, RIGID, AFFINE), config)
+    # Without the similarity in between, the affine pulls a slab that shows half a brain over the whole template.
+    stages = schedule(config, RIGID, SIMILARITY, AFFINE)
+    first = estimate_linear(template(), _masked(reference, mask), stages, config)
     refined = refine_mask(mask, first)
     if config.sloppy:
         return first, refined
@@ -148,7 +152,7 @@ def add_warp(alignment: Alignment, model: Volume, work_dir: Path, config: PrepCo
     stages = [SLOPPY_SYN if config.sloppy else SYN]
     forward, inverse = estimate_warp(template(), model, stages, work_dir / "to_atlas", config)
     quality = alignment.quality | warp_quality(forward)
-    return Alignment(alignment.grid, alignment.to_model, (forward,), (inverse,), quality)
+    return replace(alignment, syn=(forward,), syn_inverse=(inverse,), quality=quality)
 
 
 def to_model(volume: Volume, alignment: Alignment, interpolation: Interpolation = "linear") -> Volume:

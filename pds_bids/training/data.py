@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +25,10 @@ class Batch(NamedTuple):
     mask: Tensor  # (B, 1, X, Y, Z) float
     tissue: Tensor  # (B, 4, X/2, Y/2, Z/2) fractions of GM, WM, CSF, other
     target: Tensor  # (B,) index of the target in `Modality`
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(t.to(device) for t in self))
 
 
 class Sample(NamedTuple):
@@ -70,9 +73,9 @@ class PairBank:
         return cls.load(folder, "r+")
 
     @classmethod
-    def load(cls, folder: Path, mode: str = "r") -> PairBank:
-        """Open the arrays that `create` made."""
-        arrays = {p.stem: np.load(p, mmap_mode=mode) for p in sorted(folder.glob("*.npy"))}  # type: ignore[call-overload]
+    def load(cls, folder: Path, mode: Literal["r", "r+"] = "r") -> PairBank:
+        """Open the arrays that `create` made; `r+` to fill them."""
+        arrays = {p.stem: np.load(p, mmap_mode=mode) for p in folder.glob("*.npy")}
         return cls(Sample(arrays["images"], arrays["masks"], arrays["tissue"]), arrays["anatomy"])
 
     def put(self, row: int, sample: Sample, anatomy: int) -> None:
@@ -81,10 +84,10 @@ class PairBank:
             stored[row] = value
         self.anatomy[row] = anatomy
 
-    def get(self, rows: Iterable[int]) -> Sample:
+    def get(self, rows: list[int]) -> Sample:
         """Read rows into memory."""
-        index = list(rows)
-        return Sample(*(np.array(stored[index]) for stored in self.samples))
+        images, masks, tissue = self.samples
+        return Sample(np.array(images[rows]), np.array(masks[rows]), np.array(tissue[rows]))
 
 
 def masked_median(image: Tensor, mask: Tensor) -> Tensor:

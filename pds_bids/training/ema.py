@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Ema:
+
+class Ema(Generic[Network]):
     """A slowly following copy of a network.
 
-    The decay rises from 0.1 to `decay` over the first steps, so that the copy forgets the initial weights.
+    The decay rises from 2 / 11 to `decay`, so that the copy soon forgets the initial weights.
     """
 
-    def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, network: Network, decay: float = 0.999) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: Network) -> None:
         """One step towards `network`."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))

@@ -15,7 +15,7 @@ CALIBRATED_LEVEL = 0.8
 """The share of errors that the central interval of this probability is made to hold."""
 
 THINNING = 37
-"""Every so-manieth voxel is enough for a quantile; a prime, so that no plane of the grid is preferred."""
+"""One voxel in so many is enough for a quantile; a prime, so that no plane of the grid is preferred."""
 
 
 def set_templates(model: PdsModel, bank: PairBank) -> None:
@@ -52,9 +52,9 @@ def calibrate(model: PdsModel, bank: PairBank) -> dict[str, float]:
     for target in range(len(Modality)):
         ratios = []
         for row in range(len(bank)):
-            batch = Batch(*(t.to(device) for t in make_batch(bank.get([row]), [target], None)))
+            batch = make_batch(bank.get([row]), [target], None).to(device)
             _, refined, scale = predict(model, batch)
-            inside = batch.mask[:1] > 0
+            inside = batch.mask > 0
             error = (refined - batch.images[:, target : target + 1]).abs()
             ratios.append((error / (scale * half_width))[inside][::THINNING])
         model.scale_factor[target] = torch.cat(ratios).quantile(CALIBRATED_LEVEL)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +17,18 @@ from torch import Tensor, nn
 from pds_bids.core.errors import PdsError
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.models.denoiser import one_step_estimate
-from pds_bids.models.losses import (
-    band_weight,
-    gradient_difference,
-    laplace_nll,
-    tissue_cross_entropy,
-    voxel_weight,
-    weighted_mean,
-)
-from pds_bids.models.refine import blocks_to_voxels
-from pds_bids.models.schedule import noised, x0_from_v
+from pds_bids.models.denoiser import BANDS
+from pds_bids.models.losses import band_weight
+from pds_bids.models.wavelet import haar
 from pds_bids.training.data import Batch, PairBank, halved, make_batch
 from pds_bids.training.ema import Ema
+from pds_bids.training.objectives import denoiser_loss, refiner_loss
+
+Log = Callable[[str], None]
+Network = TypeVar("Network", bound=nn.Module)
+
+N_STATISTICS = 24
+"""Pairs that the mean and sd of the sub-bands are taken from."""
 
 
 @dataclass(frozen=True)
@@ -57,101 +57,48 @@ class TrainingConfig:
     ema: float = 0.999
 
 
-Log = Callable[[str], None]
-
-
 def batches(bank: PairBank, size: int, generator: torch.Generator, device: str) -> Iterator[Batch]:
-    """Endless shuffled, augmented batches on `device`, both directions equally often."""
+    """Endless shuffled, augmented batches on `device`, both directions equally often.
+
+    Parameters
+    ----------
+    size
+        Pairs in a batch; all of them where the bank holds fewer.
+    """
+    size = min(size, len(bank))
     while True:
         order = torch.randperm(len(bank), generator=generator).tolist()
         for start in range(0, len(order) - size + 1, size):
             targets = torch.randint(0, len(Modality), (size,), generator=generator).tolist()
-            batch = make_batch(bank.get(order[start : start + size]), targets, generator)
-            yield Batch(*(t.to(device) for t in batch))
+            yield make_batch(bank.get(order[start : start + size]), targets, generator).to(device)
 
 
-def fit_subbands(model: PdsModel, samples: list[Batch]) -> None:
-    """Set mean and sd of every sub-band from brain voxels of a few batches."""
-    model.subbands.mean.zero_()
-    model.subbands.sd.fill_(1)
-    bands = torch.cat([model.subbands.split(b.images) for b in samples])
+def subband_statistics(samples: list[Batch]) -> tuple[Tensor, Tensor]:
+    """(M, 8) mean and sd of every sub-band over the brain voxels of a few batches."""
+    bands = torch.cat([haar(b.images).unflatten(1, (-1, BANDS)) for b in samples])
     weight = torch.cat([(band_weight(b.mask) > 0.5).float() for b in samples])[:, :, None].expand_as(bands)
     dims = (0, 3, 4, 5)
     mean = (bands * weight).sum(dims) / weight.sum(dims)
     centred = (bands - mean[None, :, :, None, None, None]) * weight
-    model.subbands.mean.copy_(mean)
-    model.subbands.sd.copy_((centred.square().sum(dims) / weight.sum(dims)).sqrt().clamp(min=1e-4))
-
-
-def draw_times(target_B: Tensor, regression: bool, generator: torch.Generator) -> Tensor:
-    """(B, M) times. Mostly clean source and noised target; a tenth joint, a tenth independent.
-
-    A third of the target times is exactly 1: without that the one-step estimate stays behind a regression.
-    """
-    size = target_B.shape[0]
-    u = torch.rand((size, len(Modality)), generator=generator)
-    u[torch.rand(size, generator=generator) < 1 / 3] = 1.0
-    if regression:
-        u[:] = 1.0
-    kind = torch.rand(size, generator=generator)
-    if regression:
-        kind[:] = 0.0
-    rows = torch.arange(size)
-    source = 1 - target_B.cpu()
-    conditioned, joint = kind < 0.8, (kind >= 0.8) & (kind < 0.9)
-    u[rows[conditioned], source[conditioned]] = 0.0
-    u[rows[joint], source[joint]] = u[rows[joint], target_B.cpu()[joint]]
-    return u.to(target_B.device)
-
-
-def denoiser_loss(model: PdsModel, batch: Batch, regression: bool, generator: torch.Generator) -> Tensor:
-    """MSE of v on standardised sub-bands plus L1 of the image estimate, on every noised modality."""
-    x0 = model.subbands.split(batch.images)
-    u = draw_times(batch.target, regression, generator)
-    eps = torch.randn(x0.shape, generator=generator).to(x0.device)
-    flat_u = u.flatten()
-    x_u, v = (t.view_as(x0) for t in noised(x0.flatten(0, 1), eps.flatten(0, 1), flat_u))
-    v_hat = model.denoiser(x_u, u).float()
-    noisy = (u > 0).float()[:, :, None, None, None, None]
-    v_loss = weighted_mean((v_hat - v).square(), band_weight(batch.mask)[:, None] * noisy)
-    x0_hat = x0_from_v(x_u.flatten(0, 1), v_hat.flatten(0, 1), flat_u).view_as(x0)
-    error = (model.subbands.merge(x0_hat) - batch.images).abs()
-    return v_loss + 2.0 * weighted_mean(error, voxel_weight(batch.mask) * noisy[..., 0])
-
-
-def refiner_loss(model: PdsModel, batch: Batch) -> Tensor:
-    """L1 + 0.5 MSE + tissue cross-entropy + gradient difference, and the likelihood of the error's scale."""
-    bands = model.subbands.split(batch.images)
-    with torch.no_grad():
-        estimate, source = one_step_estimate(model.denoiser, bands, batch.target)
-    refined = model.refiner(estimate, source, torch.zeros_like(estimate), batch.target)
-    rows = torch.arange(len(batch.target), device=estimate.device)
-    image = model.subbands.merge_one(refined.bands_BKXYZ.float(), batch.target)
-    truth, weight = batch.images[rows, batch.target][:, None], voxel_weight(batch.mask)
-    error = image - truth
-    log_scale = blocks_to_voxels(refined.log_scale_BKXYZ.float()).clamp(-7, 2)
-    tissue = sum(
-        tissue_cross_entropy(t.float(), batch.tissue, band_weight(batch.mask)) for t in refined.tissue_logits
-    )
-    return (
-        weighted_mean(error.abs(), weight)
-        + 0.5 * weighted_mean(error.square(), weight)
-        + 0.05 * tissue
-        + 0.1 * gradient_difference(image * batch.mask, truth * batch.mask)
-        + 0.05 * weighted_mean(laplace_nll(error.detach(), log_scale), weight)
-    )
+    return mean, (centred.square().sum(dims) / weight.sum(dims)).sqrt().clamp(min=1e-4)
 
 
 def run_stage(
-    model: PdsModel,
-    network: nn.Module,
+    network: Network,
     loss: Callable[[float], Tensor],
     stage: StageConfig,
     config: TrainingConfig,
     minutes: float,
     log: Log,
-) -> nn.Module:
+) -> Network:
     """Minimise `loss(progress)` over the parameters of `network` for a time; returns its moving average.
+
+    Parameters
+    ----------
+    loss
+        Of the share of the time that has passed, in [0, 1).
+    minutes
+        For both stages; this one takes its share.
 
     Raises
     ------
@@ -164,27 +111,22 @@ def run_stage(
     )
     device = next(network.parameters()).device.type
     start, step, recent = time.monotonic(), 0, 0.0
-    while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
-        rate = min(1.0, (step + 1) / config.warmup_steps) * 0.5 * (1 + math.cos(math.pi * progress))
+    while (progress := (time.monotonic() - start) / (60 * minutes * stage.share)) < 1:
+        warm_up = min(1.0, (step + 1) / config.warmup_steps)
         for group in optimiser.param_groups:
-            group["lr"] = stage.learning_rate * rate
+            group["lr"] = stage.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * progress))
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16):
             value = loss(progress)
         if not torch.isfinite(value):
-            raise PdsError(
-                f"training stopped at step {step}: the loss is {value.item()}; lower learning_rate"
-            )
+            raise PdsError(f"training: the loss is {value.item()} at step {step}; lower learning_rate")
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         ema.update(network)
         step, recent = step + 1, 0.98 * recent + 0.02 * value.item()
         if step % 50 == 0:
-            corrected = recent / (1 - 0.98**step)
-            log(
-                f"step {step} progress {progress:.3f} loss {corrected:.4f} minutes {(time.monotonic() - start) / 60:.1f}"
-            )
+            log(f"step {step} progress {progress:.3f} loss {recent / (1 - 0.98**step):.4f}")
     return ema.network
 
 
@@ -199,37 +141,35 @@ def train(
 ) -> None:
     """Both stages, in place: `model` ends with the averaged weights. `save` is called after each stage."""
     generator = torch.Generator().manual_seed(seed)
-    device = str(next(model.parameters()).device)
-    stage = config.denoiser
-    feed = batches(bank, stage.batch_size, generator, device)
-    few = [next(feed) for _ in range(24)]
-    fit_subbands(model, [halved(b) for b in few])
     for network in (model.denoiser, model.refiner):
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    coarse_feed = batches(bank, stage.coarse_batch_size, generator, device)
-    was_coarse = stage.coarse > 0
-
-    def first(progress: float) -> Tensor:
-        nonlocal was_coarse
-        if progress < stage.coarse:
-            return denoiser_loss(model, halved(next(coarse_feed)), True, generator)
-        if was_coarse:
-            fit_subbands(model, few)
-            was_coarse = False
-        return denoiser_loss(model, next(feed), progress < stage.coarse + stage.regression, generator)
-
-    if not was_coarse:
-        fit_subbands(model, few)
-    model.denoiser = run_stage(model, model.denoiser, first, stage, config, minutes * stage.share, log)  # type: ignore[assignment]
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # not in the stubs
+    loss = denoiser_objective(model, bank, config.denoiser, generator)
+    model.denoiser = run_stage(model.denoiser, loss, config.denoiser, config, minutes, log)
     save()
-    feed = batches(bank, config.refiner.batch_size, generator, device)
-    model.refiner = run_stage(  # type: ignore[assignment]
-        model,
-        model.refiner,
-        lambda _: refiner_loss(model, next(feed)),
-        config.refiner,
-        config,
-        minutes * config.refiner.share,
-        log,
+    feed = batches(bank, config.refiner.batch_size, generator, str(model.templates.device))
+    model.refiner = run_stage(
+        model.refiner, lambda _: refiner_loss(model, next(feed)), config.refiner, config, minutes, log
     )
     save()
+
+
+def denoiser_objective(
+    model: PdsModel, bank: PairBank, stage: StageConfig, generator: torch.Generator
+) -> Callable[[float], Tensor]:
+    """The loss of the first stage by progress: at 4 mm, then at target time 1 only, then at all times.
+
+    The sub-bands are standardised for the resolution they have.
+    """
+    device = str(model.templates.device)
+    feed = batches(bank, stage.batch_size, generator, device)
+    coarse_feed = batches(bank, stage.coarse_batch_size, generator, device)
+    few = [next(feed) for _ in range(-(-N_STATISTICS // stage.batch_size))]
+    fine_statistics, coarse_statistics = subband_statistics(few), subband_statistics([halved(b) for b in few])
+
+    def loss(progress: float) -> Tensor:
+        coarse = progress < stage.coarse
+        model.subbands.standardise(*(coarse_statistics if coarse else fine_statistics))
+        batch = halved(next(coarse_feed)) if coarse else next(feed)
+        return denoiser_loss(model, batch, progress < stage.coarse + stage.regression, generator)
+
+    return loss

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pds_bids.core.errors import GridMismatch
+from pds_bids.core.volume import Volume
+from pds_bids.prep.intensity import IntensityScale, to_network, to_relative
+
+VALUES = arrays(np.float32, (4, 4, 4), elements=st.floats(1.0, 1000.0, width=32))
+
+
+@given(VALUES)
+def test_apply_and_invert_are_inverse_up_to_the_clip(values):
+    volume = Volume(values, np.eye(4))
+    scale = IntensityScale.fit(volume, volume.like(np.ones(values.shape)))
+    seen = scale.apply(volume)
+    assert seen.data.min() >= -1
+    assert seen.data.max() <= 1
+    np.testing.assert_allclose(
+        scale.invert(seen).data, np.minimum(values, 2 * scale.median), rtol=1e-4, atol=1e-3
+    )
+
+
+@given(VALUES, st.floats(0.01, 100.0))
+def test_scanner_gain_does_not_matter(values, gain):
+    volume = Volume(values, np.eye(4))
+    louder = volume.like(values * np.float32(gain))
+    mask = volume.like(np.ones(values.shape))
+    np.testing.assert_allclose(
+        IntensityScale.fit(volume, mask).apply(volume).data,
+        IntensityScale.fit(louder, mask).apply(louder).data,
+        atol=1e-4,
+    )
+
+
+@given(arrays(np.float32, 5, elements=st.floats(0, 2, width=32)))
+def test_network_range(relative):
+    np.testing.assert_allclose(to_relative(to_network(relative)), relative, atol=1e-6)
+
+
+def test_only_the_mask_counts():
+    volume = Volume(np.full((3, 3, 3), 50, np.float32), np.eye(4))
+    volume.data[0] = 1e6
+    inside = np.ones((3, 3, 3))
+    inside[0] = 0
+    assert IntensityScale.fit(volume, volume.like(inside)).median == 50
+
+
+def test_nothing_to_measure():
+    volume = Volume(np.zeros((3, 3, 3), np.float32), np.eye(4))
+    with pytest.raises(ValueError, match="no positive signal"):
+        IntensityScale.fit(volume, volume.like(np.ones((3, 3, 3))))
+    with pytest.raises(GridMismatch):
+        IntensityScale.fit(volume, Volume(np.ones((3, 3, 4), np.float32), np.eye(4)))
