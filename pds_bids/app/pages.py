@@ -21,6 +21,9 @@ from pds_bids.synthesis.pipeline import Synthesised
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WINDOW_TOP = 1.6
+"""Brightest grey of source and synthesised volume, in units of the brain's median."""
+
 QUALITY_NAMES = {
     "dice": "Overlap of brain mask and template (Dice)",
     "coverage": "Template brain inside the field of view",
@@ -94,13 +97,13 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         "source",
         f"Source: acquired {source}",
         "What the model saw, in units of the brain's median.",
-        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=2.0),
+        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=WINDOW_TOP),
     )
     yield section(
         "synth",
         f"Synthesised {target.full_name}",
         "Computed, not acquired; in units of the brain's median.",
-        mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=2.0),
+        mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=WINDOW_TOP),
         synthetic=True,
     )
     yield section(

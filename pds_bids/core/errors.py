@@ -72,11 +72,8 @@ class ParticipantError(PdsError):
         super().__init__(f"{path}: {fault}; {remedy}")
         self.path, self.fault, self.remedy = Path(path), fault, remedy
 
-    def __reduce__(
-        self,
-    ) -> tuple[
-        type[ParticipantError], tuple[Path, str, str]
-    ]:  # keeps the three parts when a worker process hands the error back
+    def __reduce__(self) -> tuple[type[ParticipantError], tuple[Path, str, str]]:
+        # A worker process hands the error back pickled: its three parts must survive.
         return type(self), (self.path, self.fault, self.remedy)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ class Grid:
     @property
     def voxel_mm(self) -> NDArray[np.float64]:
         """(3,) voxel edge lengths in mm."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        lengths: NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return lengths
 
 
 def _model_affine() -> NDArray[np.float64]:
@@ -86,7 +88,7 @@ class Volume:
         x, y, z = self.data.shape
         return Grid((x, y, z), self.affine)
 
-    def like(self, data: NDArray) -> Volume:
+    def like(self, data: NDArray[Any]) -> Volume:
         """New values on the same grid.
 
         Parameters
@@ -139,6 +141,8 @@ def load_volume(path: Path, space: str = "native") -> Volume:
 
     try:
         image = nb.load(path)
+        if not isinstance(image, nb.spatialimages.SpatialImage):
+            raise ValueError(f"a {type(image).__name__} is no image of voxels")
         data = np.asarray(image.dataobj, np.float32)
     except (*_UNREADABLE, nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
         raise ParticipantError(path, f"cannot be read ({error})", "restore the file") from error

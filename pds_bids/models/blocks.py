@@ -1,7 +1,8 @@
 """Building blocks of the U-Nets.
 
-Norms are taken voxel by voxel, never over space, so that a crop is normalised as the whole is. Layers that end
-a residual branch or a network start at zero: an untrained block is the identity, an untrained network says 0.
+Norms are taken voxel by voxel, never over space, so that a crop is normalised as the whole is. Layers that
+end a residual branch or a network start at zero: an untrained block is the identity, an untrained network
+says 0.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
-    """Write weights as fp16 with configuration and card in the metadata; the file appears whole or not at all."""
+    """Write weights as fp16 with configuration and card in the metadata; whole or not at all."""
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {

@@ -105,4 +105,4 @@ def read_matrix(path: Path) -> Matrix:
     lps = np.eye(4)
     lps[:3, :3] = (images[1:] - images[0]).T / BASELINE_MM
     lps[:3, 3] = images[0]
-    return LPS @ lps @ LPS
+    return np.asarray(LPS @ lps @ LPS)

@@ -119,7 +119,7 @@ def align_affine(reference: Volume, mask: Volume, config: PrepConfig) -> tuple[M
     mask
         The refined mask, native grid.
     """
-    # Without the similarity in between, the affine pulls a slab that shows half a brain over the whole template.
+    # Without the similarity in between, the affine pulls a slab of half a brain over the whole template.
     stages = schedule(config, RIGID, SIMILARITY, AFFINE)
     first = estimate_linear(template(), _masked(reference, mask), stages, config)
     refined = refine_mask(mask, first)

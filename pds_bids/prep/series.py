@@ -94,7 +94,7 @@ def open_series(path: Path) -> Series:
 
     try:
         image = nb.Nifti1Image.from_filename(path, keep_file_open=True)
-    except (*UNREADABLE, nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
+    except _unopenable() as error:
         raise ParticipantError(path, f"is not a readable NIfTI file ({error})", "restore the file") from error
     if len(image.shape) != 4 or image.shape[3] < 2:
         fault = f"has shape {image.shape}, a 4D series of at least 2 volumes is needed"
@@ -106,7 +106,7 @@ def open_series(path: Path) -> Series:
 def check_geometry(path: Path, affine: Matrix, shape: Sequence[int]) -> None:
     """Raise `ParticipantError` unless shape and affine can be those of a head."""
     remedy = "correct the sform/qform, e.g. by converting from DICOM again"
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
         raise ParticipantError(path, "the affine is singular", remedy)
     if is_sheared(affine):
         raise ParticipantError(path, "the affine is sheared", "resample the image to orthogonal axes")
@@ -119,6 +119,17 @@ def check_geometry(path: Path, affine: Matrix, shape: Sequence[int]) -> None:
         if sizes.min() < low or sizes.max() > high:
             listed = " x ".join(f"{size:.3g}" for size in sizes)
             raise ParticipantError(path, f"has {what} of {listed} mm, outside {low:g}-{high:g} mm", remedy)
+
+
+def _unopenable() -> tuple[type[BaseException], ...]:
+    import nibabel as nb
+
+    return (
+        *UNREADABLE,
+        nb.filebasedimages.ImageFileError,
+        nb.spatialimages.HeaderDataError,
+        nb.wrapstruct.WrapStructError,
+    )
 
 
 def _header_warnings(image: Any) -> tuple[str, ...]:

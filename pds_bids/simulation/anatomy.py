@@ -53,7 +53,7 @@ FREESURFER_LABELS = {
     Structure.CHOROID: (31, 63, 136, 137, 163, 164),
     Structure.SOFT: (502, 506, 507, 508, 509, 511, 512, 514, 516, 530),
 }
-"""FreeSurfer label numbers (FreeSurferColorLUT, plus the extra-cerebral 5xx of SynthSeg). Bone (515) is air."""
+"""FreeSurfer label numbers (FreeSurferColorLUT, and SynthSeg's 5xx outside the brain). Bone (515) is air."""
 
 TISSUES = {
     "GM": (
@@ -68,7 +68,6 @@ TISSUES = {
     "CSF": (Structure.CSF, Structure.CHOROID, Structure.SULCAL),
 }
 """Tissue classes of the refiner, in channel order."""
-
 
 CALLOSUM_BOX_MM = ((-5.0, 5.0), (-50.0, 40.0), (2.0, 40.0))
 """Where white matter is callosum, for maps that do not tell them apart."""
@@ -161,7 +160,8 @@ def velocity_to_displacement(velocity: Tensor, squarings: int = 5) -> Tensor:
         Displacement with the same shape: x -> x + u(x) is a diffeomorphism.
     """
     displacement = velocity / 2**squarings
-    base = identity_grid(tuple(velocity.shape[2:]), velocity.device)
+    x, y, z = velocity.shape[2:]
+    base = identity_grid((x, y, z), velocity.device)
     for _ in range(squarings):
         where = base + displacement.permute(0, 2, 3, 4, 1)
         displacement = displacement + F.grid_sample(
@@ -173,7 +173,7 @@ def velocity_to_displacement(velocity: Tensor, squarings: int = 5) -> Tensor:
 def random_diffeomorphism(
     generator: torch.Generator, sd_mm: float = 3.0, affine_sd: float = 0.02, knots: int = 8
 ) -> Tensor:
-    """Sampling grid of a random anatomy: smooth diffeomorphism after a small affine.
+    """Sampling grid of a random anatomy: A x + t + u(x), a small affine plus a smooth displacement.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def random_diffeomorphism(
         Standard deviation of the velocity at its knots, in mm.
     affine_sd
         Standard deviation of each entry of the linear part around the identity: what an affine
-        registration leaves behind.
+        registration leaves behind. The translation it leaves is 1 mm.
 
     Returns
     -------
@@ -190,14 +190,14 @@ def random_diffeomorphism(
     """
     device = generator.device
     half_mm = torch.tensor([(n - 1) / 2 for n in reversed(FINE_SHAPE)], device=device)
-    coarse = tuple(n // 4 for n in FINE_SHAPE)
-    velocity = smooth_noise(coarse, knots, 3, generator) * sd_mm / half_mm.view(1, 3, 1, 1, 1)
+    x, y, z = (n // 4 for n in FINE_SHAPE)
+    velocity = smooth_noise((x, y, z), knots, 3, generator) * sd_mm / half_mm.view(1, 3, 1, 1, 1)
     displacement = F.interpolate(
         velocity_to_displacement(velocity), size=FINE_SHAPE, mode="trilinear", align_corners=True
     )
     linear = torch.eye(3, 4, device=device)
     linear[:, :3] += affine_sd * torch.randn((3, 3), generator=generator, device=device)
-    linear[:, 3] += 1.0 * torch.randn(3, generator=generator, device=device) / half_mm
+    linear[:, 3] += torch.randn(3, generator=generator, device=device) / half_mm
     base = F.affine_grid(linear[None], [1, 1, *FINE_SHAPE], align_corners=True)
     return base + displacement.permute(0, 2, 3, 4, 1)
 

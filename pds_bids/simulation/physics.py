@@ -2,8 +2,7 @@
 
 Values at 3 T. T2 and T2* of grey matter, white matter and pallidum: Gelman 1999; T1 and T2 of grey and white
 matter: Heo 2019, Zhu 2014, Cox & Gowland 2010; proton density: BrainWeb. Other nuclei, MD and FA are recalled
-textbook values that nobody confirmed, as are the rows for soft tissue, lesions,
-choroid plexus and sulcal CSF.
+textbook values that nobody confirmed, as are the rows for soft tissue, lesions, choroid plexus, sulcal CSF.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def tissue_properties(generator: torch.Generator | None = None) -> TissuePropert
 
 
 def t1_contrast() -> NDArray[np.float32]:
-    """(n_structures,) brightness of a T1-weighted brain, 900 ms / T1; zero outside the parenchyma and ventricles.
+    """(n_structures,) brightness of a T1-weighted brain, 900 ms / T1; zero outside parenchyma and ventricles.
 
     Enough to register an anatomy to the T1-weighted template.
     """

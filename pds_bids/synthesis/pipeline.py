@@ -18,6 +18,10 @@ from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
 from pds_bids.models.schedule import ddim
 
 
+TOP = 2.0
+"""Relative intensities lie in [0, 2]."""
+
+
 @dataclass(frozen=True)
 class SynthesisRecord:
     """How a volume was made: what its sidecar says."""
@@ -133,25 +137,20 @@ class Synthesiser:
             If source or mask do not lie on `MODEL_GRID`.
         TemporaryError
             If the GPU's memory does not suffice.
+        PdsError
+            If the model gives values that are not finite.
         """
         reference = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
         reference.require(source)
         reference.require(mask)
-        inside = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
+        brain = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
         try:
             image, sd = self._point_estimate(source, target)
-            draws = self._draws(source, inside, target, config, seed) if config.num_samples else None
+            draws = self._draws(source, brain, target, config, seed) if config.num_samples else None
         except torch.cuda.OutOfMemoryError as error:
             raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
-        if not torch.isfinite(image).all():
-            raise PdsError(
-                f"model {self.checkpoint.name} gave values that are not finite; report this as a bug"
-            )
         return Synthesised(
-            _volume(((image + 1).clamp(0, 2) * inside).cpu().numpy()),
-            _volume((sd * inside).cpu().numpy()),
-            draws,
-            self._record(target, config),
+            self._inside(image + 1, brain, TOP), self._inside(sd, brain), draws, self._record(target, config)
         )
 
     def _bands(self, source: Volume, target: Modality) -> Tensor:
@@ -174,13 +173,11 @@ class Synthesiser:
 
     @torch.inference_mode()
     def _draws(
-        self, source: Volume, inside: Tensor, target: Modality, config: SynthesisConfig, seed: int
+        self, source: Volume, brain: Tensor, target: Modality, config: SynthesisConfig, seed: int
     ) -> Draws:
         generator = torch.Generator().manual_seed(seed)
         volumes = [
-            _volume(
-                ((self._draw(source, target, config.steps, generator) + 1).clamp(0, 2) * inside).cpu().numpy()
-            )
+            self._inside(self._draw(source, target, config.steps, generator) + 1, brain, TOP)
             for _ in range(config.num_samples)
         ]
         stack = np.stack([v.data for v in volumes])
@@ -188,6 +185,7 @@ class Synthesiser:
         return Draws(tuple(volumes), _volume(stack.mean(axis=0)), _volume(sd))
 
     def _draw(self, source: Volume, target: Modality, steps: int, generator: torch.Generator) -> Tensor:
+        """(X, Y, Z) one sample in [-1, 1], not refined."""
         bands, k = self._bands(source, target), _index(target)
         noise = torch.randn((1, *bands.shape[2:]), generator=generator).to(self.device)
 
@@ -200,6 +198,14 @@ class Synthesiser:
 
         index = torch.tensor([k], device=self.device)
         return self.model.subbands.merge_one(ddim(predict_v, noise, steps), index)[0, 0]
+
+    def _inside(self, values: Tensor, mask: Tensor, top: float | None = None) -> Volume:
+        """(X, Y, Z) values to a volume: clipped to [0, `top`], zero outside the mask."""
+        if not torch.isfinite(values).all():
+            raise PdsError(
+                f"model {self.checkpoint.name} gave values that are not finite; report this as a bug"
+            )
+        return _volume((values * mask).clamp(0, top).cpu().numpy())
 
     def _record(self, target: Modality, config: SynthesisConfig) -> SynthesisRecord:
         card = self.checkpoint.card

@@ -103,10 +103,8 @@ def model_units(image: Tensor, mask: Tensor) -> Tensor:
 
 def _disturb(image: Tensor, generator: torch.Generator) -> Tensor:
     """Gamma, bias field and noise on a source: what the target does not share."""
-    gamma, bias_sd, noise_sd = (
-        torch.rand(3, generator=generator).mul(torch.tensor([0.4, 0.15, 0.03])).tolist()
-    )
-    reference = image.mean() * 3 + 1e-6
+    gamma, bias_sd, noise_sd = (torch.rand(3, generator=generator) * torch.tensor([0.4, 0.15, 0.03])).tolist()
+    reference = image.mean() * 3 + 1e-6  # about the brain's mean: it fills a third of the grid
     image = (image / reference).clamp(min=0) ** (0.8 + gamma)
     coarse = torch.randn((1, 1, 4, 4, 4), generator=generator) * bias_sd
     field = F.interpolate(coarse, size=tuple(image.shape), mode="trilinear", align_corners=True)[0, 0]

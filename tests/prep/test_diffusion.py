@@ -3,7 +3,6 @@ import pytest
 
 from pds_bids.core.errors import ParticipantError
 from pds_bids.prep.diffusion import choose_shell, count_directions, read_gradients, reduce_dwi
-from tests_prep_head import SLOPPY
 
 N = 8
 BVALS = np.array([0.0, *[1000.0] * 7])
@@ -78,10 +77,10 @@ def test_opposite_directions_are_one():
     assert count_directions(np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, 0.9999, 0.01]])) == 2
 
 
-def test_mean_of_the_shell_leaves_b0_out(table, head, save_series):
+def test_mean_of_the_shell_leaves_b0_out(table, head, save_series, sloppy):
     attenuated = [head.data * (1.0 if b == 0 else 0.4) for b in BVALS]
     path = save_series(attenuated, head.affine, "sub-01_dwi.nii.gz")
-    reduced = reduce_dwi(path, *table(), SLOPPY)
+    reduced = reduce_dwi(path, *table(), sloppy)
     brain = head.data > 500
     assert np.median(reduced.volume.data[brain]) == pytest.approx(0.4 * np.median(head.data[brain]), rel=0.1)
     assert reduced.facts["n_b0"] == 1
@@ -89,16 +88,16 @@ def test_mean_of_the_shell_leaves_b0_out(table, head, save_series):
     assert reduced.warnings == ()
 
 
-def test_unusual_series_are_warned_about(table, head, save_series):
+def test_unusual_series_are_warned_about(table, head, save_series, sloppy):
     path = save_series([head.data] * N, head.affine, "sub-01_dwi.nii.gz")
     vectors = np.repeat(table.vectors[:, 1:2], N, axis=1)
-    reduced = reduce_dwi(path, *table(np.full(N, 2500.0), vectors), SLOPPY)
+    reduced = reduce_dwi(path, *table(np.full(N, 2500.0), vectors), sloppy)
     text = " ".join(reduced.warnings)
     for word in ("b = 2500", "only 1 gradient", "no b = 0"):
         assert word in text
 
 
-def test_b0_alone_is_an_error(table, head, save_series):
+def test_b0_alone_is_an_error(table, head, save_series, sloppy):
     path = save_series([head.data] * N, head.affine, "sub-01_dwi.nii.gz")
     with pytest.raises(ParticipantError, match="only b = 0 volumes"):
-        reduce_dwi(path, *table(np.zeros(N)), SLOPPY)
+        reduce_dwi(path, *table(np.zeros(N)), sloppy)

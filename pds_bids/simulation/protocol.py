@@ -1,0 +1,122 @@
+"""How a modality is scanned: protocols drawn from what sites use, and the signal they give each structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pds_bids.core.modality import Modality
+from pds_bids.simulation.anatomy import Structure
+from pds_bids.simulation.physics import TissueProperties, gre_signal, spin_echo_signal, trace_signal
+
+Uniform = Callable[[float, float], float]
+"""Draws between two limits."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How one modality was scanned, and what preprocessing left of it.
+
+    Attributes
+    ----------
+    fwhm_mm
+        Resolution along (x, y, z) after all interpolations.
+    shift_mm
+        Displacement along the phase axis (y) per unit of field.
+    bias_sd
+        Standard deviation of the logarithm of the bias field that N4 left.
+    tr_ms, te_ms, flip_deg, b_value
+        Contrast; b in s/mm2.
+    noise
+        Standard deviation of one volume, relative to cortex without diffusion weighting.
+    n_volumes
+        Volumes averaged.
+    dropout
+        Through-slice gradient at the cavities in microtesla per metre; 0 where a spin echo refocuses it.
+    inflow
+        Brightening of ventricular CSF by fresh spins.
+    """
+
+    fwhm_mm: tuple[float, float, float]
+    shift_mm: float
+    bias_sd: float
+    tr_ms: float = 0.0
+    te_ms: float = 0.0
+    flip_deg: float = 90.0
+    b_value: float = 0.0
+    noise: float = 0.0
+    n_volumes: int = 1
+    dropout: float = 0.0
+    inflow: float = 1.0
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """One number between `low` and `high`."""
+    return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
+
+
+def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquisition:
+    """Draw a protocol from the range that clinical and research sites use."""
+
+    def u(low: float, high: float) -> float:
+        return uniform(generator, low, high)
+
+    sign = 1.0 if u(0, 1) < 0.5 else -1.0
+    in_plane, slice_mm = u(2.0, 4.0), u(2.0, 4.5)
+    scan = Acquisition((in_plane, in_plane, slice_mm), shift_mm=sign * u(0, 10), bias_sd=u(0.03, 0.18))
+    return PROTOCOLS[modality](scan, u)
+
+
+def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
+    return replace(
+        scan,
+        tr_ms=u(600, 3000),
+        te_ms=u(24, 35),
+        flip_deg=u(50, 90),
+        noise=u(0.01, 0.03),
+        n_volumes=50,
+        dropout=u(30, 180),
+        inflow=u(1.0, 1.35),
+    )
+
+
+def _diffusion_shell(scan: Acquisition, u: Uniform) -> Acquisition:
+    return replace(
+        scan,
+        tr_ms=u(4500, 12000),
+        te_ms=u(65, 100),
+        b_value=u(700, 1300) if u(0, 1) < 0.75 else u(1300, 2500),
+        noise=u(0.03, 0.07),
+        n_volumes=round(u(6, 40)),
+    )
+
+
+PROTOCOLS: Mapping[Modality, Callable[[Acquisition, Uniform], Acquisition]] = {
+    Modality.BOLD: _gradient_echo,
+    Modality.DWI: _diffusion_shell,
+}
+
+
+def magnetisation(modality: Modality, tissue: TissueProperties, scan: Acquisition) -> Tensor:
+    """(n_structures,) signal relative to cortex without diffusion weighting."""
+    return SIGNALS[modality](tissue, scan)
+
+
+def _bold_signal(tissue: TissueProperties, scan: Acquisition) -> Tensor:
+    signal = gre_signal(tissue, scan.tr_ms, scan.te_ms, scan.flip_deg)
+    signal[Structure.CSF] *= scan.inflow
+    return signal / signal[Structure.CORTEX]
+
+
+def _trace_signal(tissue: TissueProperties, scan: Acquisition) -> Tensor:
+    reference = spin_echo_signal(tissue, scan.tr_ms, scan.te_ms)[Structure.CORTEX]
+    return trace_signal(tissue, scan.tr_ms, scan.te_ms, scan.b_value) / reference
+
+
+SIGNALS: Mapping[Modality, Callable[[TissueProperties, Acquisition], Tensor]] = {
+    Modality.BOLD: _bold_signal,
+    Modality.DWI: _trace_signal,
+}

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+import pickle
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pds_bids.core.errors import UsageError
+from pds_bids.models.checkpoint import (
+    FORMAT,
+    ModelConfig,
+    count_parameters,
+    file_sha256,
+    load_checkpoint,
+    resolve,
+    write_checkpoint,
+)
+
+BUNDLED = sorted(Path(str(files("pds_bids") / "weights")).glob("*.safetensors"))
+MIB = 2**20
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "weights" / "tiny.safetensors"
+
+
+@pytest.fixture
+def written(path, model, awake) -> Path:
+    write_checkpoint(path, awake(model), {"version": "1", "split": {"test": ["a"]}})
+    return path
+
+
+def test_what_was_written_is_read(written, model):
+    checkpoint = load_checkpoint(str(written))
+
+    state = checkpoint.model.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert state[name].dtype == torch.float32
+        assert torch.equal(state[name], tensor.half().float()), name
+    assert checkpoint.model.config == model.config
+    assert checkpoint.card == {"version": "1", "split": {"test": ["a"]}}
+    assert (checkpoint.name, checkpoint.sha256) == ("tiny", file_sha256(written))
+    assert not checkpoint.model.training
+
+
+def test_the_file_is_in_half_precision_and_says_what_it_is(written):
+    with safe_open(written, framework="pt") as stream:
+        dtypes = {stream.get_tensor(name).dtype for name in stream.keys()}  # noqa: SIM118
+        metadata = stream.metadata()
+
+    assert dtypes == {torch.float16}
+    assert metadata["format"] == FORMAT
+    assert ModelConfig.from_dict(json.loads(metadata["config"])).denoiser.channels == (4, 8)
+
+
+def test_writing_leaves_nothing_else_and_others_may_read_it(written):
+    assert list(written.parent.iterdir()) == [written]
+    assert written.stat().st_mode & 0o044 == 0o044
+
+
+def test_a_failed_write_keeps_the_old_file(written, model):
+    before = file_sha256(written)
+
+    with pytest.raises(TypeError):
+        write_checkpoint(written, model, {"not json": object()})
+
+    assert file_sha256(written) == before
+
+
+def test_an_unknown_key_of_a_preset_is_refused():
+    with pytest.raises(TypeError, match="depth"):
+        ModelConfig.from_dict({"denoiser": {"depth": 3}})
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"not a checkpoint" * 100)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def with_metadata(**metadata: str):
+    def rewrite(path: Path) -> None:
+        with safe_open(path, framework="pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            kept = stream.metadata()
+        save_file(tensors, path, metadata=kept | metadata)
+
+    return rewrite
+
+
+def without_weights(path: Path) -> None:
+    with safe_open(path, framework="pt") as stream:
+        metadata = stream.metadata()
+    save_file({"weight": torch.zeros(2)}, path, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        garble,
+        empty,
+        without_weights,
+        with_metadata(config="{"),
+        with_metadata(config="[]"),
+        with_metadata(config='{"denoiser": {"channels": [4, 9]}}'),
+        with_metadata(card="{"),
+    ],
+    ids=["truncated", "garbled", "empty", "weights", "config", "list", "shapes", "card"],
+)
+def test_a_damaged_file_is_named_in_one_line(written, damage):
+    damage(written)
+
+    with pytest.raises(UsageError, match="damaged checkpoint") as caught:
+        load_checkpoint(str(written))
+
+    assert str(written) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_foreign_file_is_told_from_a_damaged_one(path):
+    path.parent.mkdir()
+    save_file({"weight": torch.zeros(2)}, path)
+
+    with pytest.raises(UsageError, match="not a pds-bids-1 checkpoint"):
+        load_checkpoint(str(path))
+
+
+def test_a_missing_file_is_told_with_what_there_is():
+    with pytest.raises(UsageError, match=r"--model nothing: neither a bundled model .* nor a file") as caught:
+        load_checkpoint("nothing")
+
+    assert all(p.stem in str(caught.value) for p in BUNDLED)
+
+
+class Trap:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_nothing_is_ever_unpickled(path, tmp_path):
+    mark = tmp_path / "executed"
+    path.parent.mkdir()
+    path.write_bytes(pickle.dumps(Trap(mark)))
+
+    with pytest.raises(UsageError, match="damaged checkpoint"):
+        load_checkpoint(str(path))
+
+    assert not mark.exists()
+    pickle.loads(path.read_bytes())
+    assert mark.exists()  # the trap itself works
+
+
+def test_a_path_is_its_own_name(written):
+    assert resolve(str(written)) == written
+
+
+def test_the_refiner_sends_no_gradient_to_the_denoiser(model, awake):
+    awake(model)
+    _, refined = model.refined(torch.randn(1, 2, 8, 4, 4, 4), torch.tensor([1]))
+
+    refined.bands_BKXYZ.square().sum().backward()
+
+    assert all(p.grad is None for p in model.denoiser.parameters())
+    assert any(p.grad is not None for p in model.refiner.parameters())
+
+
+@pytest.mark.skipif(not BUNDLED, reason="no weights are bundled with this checkout")
+class TestBundled:
+    def test_they_are_small_together(self):
+        assert sum(path.stat().st_size for path in BUNDLED) <= 16 * MIB
+
+    @pytest.mark.parametrize("path", BUNDLED, ids=lambda p: p.stem)
+    def test_each_loads_by_name_with_its_card(self, path):
+        checkpoint = load_checkpoint(path.stem)
+
+        split = checkpoint.card["split"]
+        parts = [set(split[part]) for part in ("train", "calibration", "test")]
+        assert all(parts)
+        assert sum(map(len, parts)) == len(set.union(*parts)), "the parts overlap"
+        networks = checkpoint.model.denoiser, checkpoint.model.refiner
+        assert sum(map(count_parameters, networks)) <= 7_500_000
+        assert all(torch.isfinite(t).all() for t in checkpoint.model.state_dict().values())
+
+    @pytest.mark.parametrize("path", BUNDLED, ids=lambda p: p.stem)
+    def test_each_was_trained_and_calibrated(self, path):
+        model = load_checkpoint(path.stem).model
+
+        assert model.denoiser.unet.head.weight.any()
+        assert model.refiner.unet.head.weight.any()
+        assert (model.templates.amax((1, 2, 3)) > 0.5).all()
+        assert (model.scale_factor > 0).all()

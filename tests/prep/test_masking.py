@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from pds_bids.core.errors import ParticipantError
+from pds_bids.prep.atlas import template_mask
+from pds_bids.prep.masking import brain_mask, grow, refine_mask, template_distance, volume_ml
+from pds_bids.prep.quality import overlap
+from pds_bids.prep.resampling import resample
+
+
+def true_mask(head, truth):
+    mask = resample(template_mask(), head.grid, np.linalg.inv(truth), space="native")
+    return mask.like(mask.data > 0.5)
+
+
+def test_first_mask_finds_the_brain(head, truth):
+    mask = brain_mask(head)
+    assert overlap(mask, truth) > 0.9
+
+
+def test_refinement_removes_what_cannot_be_brain_and_fills_what_must_be(head, truth):
+    first = true_mask(head, truth)
+    first.data[22:28, 26:32, 20:26] = 0  # a lesion the histogram missed
+    first.data[25, :, 38:] = 1  # a strand to the scalp
+    refined = refine_mask(first, truth)
+    assert refined.data[22:28, 26:32, 20:26].all()
+    assert overlap(refined, truth) > overlap(first, truth)
+    assert overlap(refined, truth) > 0.95
+
+
+def test_distance_is_negative_inside(head, truth):
+    inside = true_mask(head, truth).data > 0
+    distance = template_distance(head, truth).data
+    assert np.mean(distance[inside] < 0) > 0.97
+    assert np.mean(distance[~inside] > 0) > 0.97
+
+
+def test_grow():
+    mask = template_mask()
+    assert volume_ml(grow(mask, 4.0)) > 1.1 * volume_ml(mask)
+    assert (grow(mask, 4.0).data >= mask.data).all()
+
+
+def test_a_constant_volume_has_no_brain(head, tmp_path):
+    with pytest.raises(ParticipantError, match="constant"):
+        brain_mask(head.like(np.full(head.data.shape, 3.0)), tmp_path / "a.nii")

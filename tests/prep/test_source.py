@@ -1,0 +1,102 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.volume import MODEL_GRID, Volume
+from pds_bids.prep.diffusion import reduce_dwi
+from pds_bids.prep.functional import reduce_bold
+from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.source import align_reference, load_head, prepare
+
+
+@pytest.fixture(scope="session")
+def prepared(head, sloppy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepare")
+    return prepare(Reduced(folder / "bold.nii.gz", head, {"n_used": 9}, ("noted",)), None, folder, sloppy)
+
+
+def test_everything_lies_on_its_grid(prepared, head):
+    assert prepared.reference.grid.matches(head.grid)
+    assert prepared.mask.grid.matches(head.grid)
+    assert prepared.model.grid.matches(MODEL_GRID)
+    assert prepared.model_mask.grid.matches(MODEL_GRID)
+    assert set(np.unique(prepared.model_mask.data)) == {0.0, 1.0}
+    assert prepared.model.data.min() == 0.0
+    assert not prepared.model.data[prepared.model_mask.data == 0].any()
+    assert prepared.facts["n_used"] == 9
+    assert prepared.warnings == ("noted",)
+
+
+def test_the_alignment_travels_between_processes(prepared):
+    copy = pickle.loads(pickle.dumps(prepared.alignment))
+    np.testing.assert_array_equal(copy.to_model, prepared.alignment.to_model)
+    assert all(path.is_file() for path in copy.syn + copy.syn_inverse)
+
+
+def test_a_reference_follows_the_source(prepared, head, sloppy):
+    shifted = head.affine.copy()
+    shifted[:3, 3] += (5.0, -3.0, 4.0)
+    other = Volume(head.data, shifted)
+    before = prepared.model.data.copy()
+    moved = align_reference(other, brain_mask(other), prepared, sloppy)
+    inside = prepared.model_mask.data > 0
+    assert np.corrcoef(moved.data[inside], prepared.model.data[inside])[0, 1] > 0.97
+    np.testing.assert_array_equal(prepared.model.data, before)
+
+
+def test_a_slab_is_an_error_that_names_the_file(head, sloppy, tmp_path):
+    affine = head.affine.copy()
+    affine[2, 3] += 4.0 * 26
+    slab = Volume(head.data[:, :, 26:36], affine)
+    with pytest.raises(ParticipantError, match=r"slab\.nii\.gz.*(covers|part of the brain|failed|scales)"):
+        prepare(Reduced(tmp_path / "slab.nii.gz", slab, {}, ()), None, tmp_path, sloppy)
+
+
+def test_a_broken_t1w_is_an_error(tmp_path):
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ParticipantError, match="T1w"):
+        load_head(path)
+
+
+def reduce_real(root, subject, datatype):
+    (image,) = (root / subject / datatype).glob("*_bold.nii.gz" if datatype == "func" else "*_dwi.nii.gz")
+    if datatype == "func":
+        return reduce_bold(image, {}, PrepConfig())
+    stem = image.name.removesuffix(".nii.gz")
+    return reduce_dwi(image, image.with_name(f"{stem}.bval"), image.with_name(f"{stem}.bvec"), PrepConfig())
+
+
+@pytest.mark.slow
+def test_a_real_pair(shared_data, tmp_path):
+    root = shared_data / "bids_real"
+    bold, dwi = (reduce_real(root, "sub-01", datatype) for datatype in ("func", "dwi"))
+    prepared = prepare(bold, root / "sub-01/anat/sub-01_T1w.nii.gz", tmp_path, PrepConfig())
+    assert prepared.warnings == ()
+    assert prepared.alignment.quality["dice"] > 0.92
+    reference = align_reference(dwi.volume, brain_mask(dwi.volume), prepared, PrepConfig())
+    inside = prepared.model_mask.data > 0
+    assert np.mean(reference.data[inside] > 0) > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("subject", "datatype"),
+    [("sub-b03", "func"), ("sub-b04", "func"), ("sub-d03", "dwi"), ("sub-d06", "dwi")],
+)
+def test_real_single_modality_subjects(shared_data, tmp_path, subject, datatype):
+    prepared = prepare(
+        reduce_real(shared_data / "bids_single", subject, datatype), None, tmp_path, PrepConfig()
+    )
+    assert prepared.alignment.quality["dice"] > 0.9
+    assert prepared.alignment.quality["coverage"] > 0.9
+
+
+@pytest.mark.slow
+def test_a_real_partial_brain_is_an_error(shared_data, tmp_path):
+    with pytest.raises(ParticipantError, match="part of the brain"):
+        prepare(reduce_real(shared_data / "bids_single", "sub-b06", "func"), None, tmp_path, PrepConfig())

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import ndimage
+
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID
+from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
+from pds_bids.simulation.cohort import Pair, closing, field_map, gaussian_blur, simulate_pair
+
+
+def simulated(phantom: torch.Tensor, seed: int, sd_mm: float = 3.0) -> Pair:
+    return simulate_pair(phantom, torch.Generator().manual_seed(seed), sd_mm)
+
+
+@pytest.fixture(scope="module")
+def pair(phantom) -> Pair:
+    return simulated(phantom, 1)
+
+
+@pytest.fixture(scope="module")
+def still(phantom) -> Pair:
+    """Of the phantom as it is."""
+    return simulated(phantom, 2, sd_mm=0)
+
+
+def block_share(structures: torch.Tensor, structure: Structure) -> torch.Tensor:
+    """(X, Y, Z) share of each model voxel."""
+    return torch.nn.functional.avg_pool3d((structures == structure).float()[None, None], 2)[0, 0]
+
+
+def test_a_pair_follows_from_its_seed(phantom, pair, still):
+    again = simulated(phantom, 1)
+
+    for modality in Modality:
+        assert torch.equal(again.images[modality], pair.images[modality])
+        assert torch.equal(again.masks[modality], pair.masks[modality])
+        assert not torch.allclose(still.images[modality], pair.images[modality])
+    assert torch.equal(again.structures, pair.structures)
+
+
+def test_shapes(pair):
+    assert set(pair.images) == set(pair.masks) == set(Modality)
+    for modality in Modality:
+        assert pair.images[modality].shape == pair.masks[modality].shape == MODEL_GRID.shape
+        assert (pair.images[modality].dtype, pair.masks[modality].dtype) == (torch.float32, torch.bool)
+    assert pair.tissue.shape == (3, *MODEL_GRID.shape)
+    assert (pair.structures.shape, pair.structures.dtype) == (FINE_SHAPE, torch.uint8)
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_images_are_magnitudes_and_air_is_dark(pair, modality):
+    image, mask = pair.images[modality], pair.masks[modality]
+    air = block_share(pair.structures, Structure.AIR)[None, None]
+    far = -torch.nn.functional.max_pool3d(-air, 13, 1, 6)[0, 0] == 1  # over 12 mm from the head
+
+    assert torch.isfinite(image).all()
+    assert image.min() >= 0
+    assert far.sum() > 10_000
+    assert image[far].mean() < 0.4 * image[mask].median()  # the Rician floor of a weak shell
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_masks_hold_the_ventricles_and_hardly_any_air(pair, modality):
+    mask = pair.masks[modality]
+    ventricles, air = (block_share(pair.structures, s) == 1 for s in (Structure.CSF, Structure.AIR))
+
+    assert ventricles.sum() > 500
+    assert mask[ventricles].all()
+    assert (mask & air).sum() < 0.01 * mask.sum()
+
+
+def test_the_two_masks_differ_in_their_errors(pair):
+    bold, dwi = (pair.masks[m] for m in Modality)
+
+    overlap = 2 * (bold & dwi).sum() / (bold.sum() + dwi.sum())
+    assert 0.8 < overlap < 1
+
+
+def test_tissue_is_the_truth_of_the_anatomy(still, phantom):
+    assert torch.equal(still.structures, phantom)
+    total = still.tissue.sum(0)
+    assert total.max() <= 1
+    assert still.tissue.flatten(1).amax(1).tolist() == [1.0, 1.0, 1.0]
+    torch.testing.assert_close(still.tissue[1], block_share(phantom, Structure.WHITE))
+
+
+def test_contrast_is_that_of_the_modality(still, phantom):
+    """Cortex outshines white matter in BOLD; CSF is bright there and dark in the trace."""
+
+    def mean(modality: Modality, structure: Structure) -> float:
+        inside = block_share(phantom, structure) == 1
+        return float(still.images[modality][inside].mean())
+
+    assert mean(Modality.BOLD, Structure.CSF) > mean(Modality.BOLD, Structure.WHITE)
+    assert mean(Modality.DWI, Structure.CSF) < 0.7 * mean(Modality.DWI, Structure.WHITE)
+
+
+def test_the_static_field_is_bad_near_the_cavities(generator):
+    field = field_map(generator)
+    z = MODEL_GRID.shape[2]
+
+    assert field.shape == MODEL_GRID.shape
+    assert 0 <= field.min() < 0.01
+    assert 0.4 < field.max() < 2
+    assert field[:, :, : z // 2].mean() > 10 * field[:, :, z // 2 :].mean()
+
+
+@pytest.mark.parametrize("sigma", [(1.0, 0.5, 2.0), (0.0, 0.0, 1.2)])
+def test_blur_agrees_with_scipy(sigma, generator):
+    image = torch.rand((1, 2, 20, 18, 22), generator=generator)
+
+    expected = [ndimage.gaussian_filter(c.numpy(), sigma, mode="nearest", truncate=3.0) for c in image[0]]
+
+    for channel, blurred in zip(expected, gaussian_blur(image, sigma)[0], strict=True):
+        torch.testing.assert_close(blurred, torch.from_numpy(channel), rtol=0, atol=1e-5)
+
+
+def test_closing_agrees_with_scipy(generator):
+    mask = torch.rand((14, 15, 16), generator=generator) < 0.05
+
+    closed = closing(mask.float(), 2).bool()
+
+    padded = ndimage.binary_closing(mask.numpy(), ndimage.generate_binary_structure(3, 3), iterations=2)
+    inner = (slice(2, -2),) * 3
+    assert torch.equal(closed[inner], torch.from_numpy(padded)[inner])
+    assert (closed >= mask).all()
+    assert closed.sum() > mask.sum()

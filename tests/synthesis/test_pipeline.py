@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pds_bids.core.config import SynthesisConfig
+from pds_bids.core.errors import GridMismatch, PdsError, TemporaryError, UsageError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_checkpoint
+from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.refine import RefinerConfig
+from pds_bids.synthesis.pipeline import Synthesiser, resolve_device
+
+POINT = SynthesisConfig(num_samples=0)
+DRAWS = SynthesisConfig(num_samples=2, steps=2, seed=5)
+TARGETS = pytest.mark.parametrize("target", Modality)
+
+
+@pytest.fixture(scope="module")
+def model() -> PdsModel:
+    """Every layer random, as if trained on who knows what."""
+    torch.manual_seed(0)
+    model = PdsModel(
+        ModelConfig(
+            DenoiserConfig(channels=(4, 4), blocks=(1, 1), width=4, attention=False),
+            RefinerConfig(channels=(4, 4), blocks=(1, 1), projector=4),
+        )
+    )
+    for parameter in model.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    model.scale_factor.copy_(torch.tensor([1.5, 0.5]))
+    model.templates.copy_(torch.rand(model.templates.shape))
+    return model.eval()
+
+
+@pytest.fixture
+def synthesiser(model) -> Synthesiser:
+    card = {"version": "7", "training_data": "nobody"}
+    return Synthesiser(Checkpoint(model, card, "c0ffee", "tiny"), "cpu")
+
+
+def on_model_grid(data: np.ndarray) -> Volume:
+    return Volume(data.astype(np.float32), MODEL_GRID.affine, MODEL_SPACE)
+
+
+@pytest.fixture(scope="module")
+def mask() -> Volume:
+    x, y, z = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in MODEL_GRID.shape)]
+    return on_model_grid(x**2 + y**2 + z**2 < 0.6)
+
+
+@pytest.fixture(scope="module")
+def source(mask) -> Volume:
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, MODEL_GRID.shape)
+    return mask.like(np.where(mask.data > 0, values, -1))
+
+
+@TARGETS
+def test_the_missing_volume(synthesiser, source, mask, target):
+    made = synthesiser.synthesise(source, mask, target, POINT, seed=0)
+
+    inside = mask.data > 0
+    for volume in (made.volume, made.sd):
+        assert volume.grid.matches(MODEL_GRID)
+        assert (volume.space, volume.data.dtype) == (MODEL_SPACE, np.float32)
+        assert not volume.data[~inside].any()
+        assert volume.data[inside].std() > 0
+    assert 0 <= made.volume.data.min()
+    assert made.volume.data.max() <= 2
+    assert (made.sd.data[inside] > 0).all()
+    assert made.draws is None
+
+
+@TARGETS
+def test_the_record_says_how(synthesiser, source, mask, target):
+    record = synthesiser.synthesise(source, mask, target, POINT, seed=99).record
+
+    assert (record.source, record.target) == (target.other, target)
+    assert (record.model, record.model_version, record.weights_sha256) == ("tiny", "7", "c0ffee")
+    assert (record.training_data, record.device) == ("nobody", "cpu")
+    assert (record.num_samples, record.steps, record.seed) == (0, 1, 0)
+
+
+def test_the_point_estimate_does_not_depend_on_the_seed_but_draws_do(synthesiser, source, mask):
+    one, other, again = (synthesiser.synthesise(source, mask, Modality.DWI, DRAWS, s) for s in (1, 2, 1))
+
+    np.testing.assert_array_equal(one.volume.data, other.volume.data)
+    np.testing.assert_array_equal(one.sd.data, other.sd.data)
+    for drawn, changed, repeated in zip(
+        one.draws.volumes, other.draws.volumes, again.draws.volumes, strict=True
+    ):
+        np.testing.assert_array_equal(drawn.data, repeated.data)
+        assert not np.allclose(drawn.data, changed.data)
+
+
+def test_draws_and_their_statistics(synthesiser, source, mask):
+    made = synthesiser.synthesise(source, mask, Modality.BOLD, DRAWS, seed=1)
+
+    first, second = (d.data for d in made.draws.volumes)
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(made.draws.mean.data, (first + second) / 2, atol=1e-6)
+    np.testing.assert_allclose(made.draws.sd.data, np.abs(first - second) / 2**0.5, atol=1e-6)
+    for volume in (*made.draws.volumes, made.draws.mean, made.draws.sd):
+        assert not volume.data[mask.data == 0].any()
+    assert (made.record.num_samples, made.record.steps, made.record.seed) == (2, 2, 5)
+
+
+def test_one_draw_has_no_spread(synthesiser, source, mask):
+    made = synthesiser.synthesise(source, mask, Modality.BOLD, replace(DRAWS, num_samples=1), seed=1)
+
+    assert not made.draws.sd.data.any()
+
+
+@TARGETS
+def test_the_source_matters(synthesiser, source, mask, target):
+    other = source.like(np.where(mask.data > 0, -source.data, -1))
+
+    one, two = (synthesiser.synthesise(s, mask, target, POINT, 0) for s in (source, other))
+
+    assert np.abs(one.volume.data - two.volume.data).max() > 1e-3
+
+
+def test_the_scale_is_calibrated_per_modality(synthesiser, source, mask):
+    factors = synthesiser.model.scale_factor
+    sd = synthesiser.synthesise(source, mask, Modality.BOLD, POINT, 0).sd.data
+    factors[0] *= 2
+    try:
+        doubled = synthesiser.synthesise(source, mask, Modality.BOLD, POINT, 0).sd.data
+    finally:
+        factors[0] /= 2
+
+    np.testing.assert_allclose(doubled, 2 * sd, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", ["source", "mask"])
+def test_another_grid_is_refused(synthesiser, source, mask, wrong):
+    given = {"source": source, "mask": mask}
+    elsewhere = MODEL_GRID.affine.copy()
+    elsewhere[0, 3] += 2
+    given[wrong] = replace(given[wrong], affine=elsewhere)
+
+    with pytest.raises(GridMismatch):
+        synthesiser.synthesise(**given, target=Modality.DWI, config=POINT, seed=0)
+
+
+def test_values_that_are_not_finite_are_an_error(synthesiser, source, mask):
+    broken = source.like(np.full(MODEL_GRID.shape, np.nan))
+
+    with pytest.raises(PdsError, match="model tiny gave values that are not finite"):
+        synthesiser.synthesise(broken, mask, Modality.DWI, POINT, 0)
+
+
+def test_too_little_gpu_memory_is_temporary(synthesiser, source, mask, monkeypatch):
+    def exhausted(*_args):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(type(synthesiser.model), "refined", exhausted)
+
+    with pytest.raises(TemporaryError, match="--device cpu"):
+        synthesiser.synthesise(source, mask, Modality.DWI, POINT, 0)
+
+
+def test_templates_are_those_of_the_checkpoint(synthesiser):
+    assert list(synthesiser.templates) == list(Modality)
+    for template, stored in zip(synthesiser.templates.values(), synthesiser.model.templates, strict=True):
+        assert template.grid.matches(MODEL_GRID)
+        np.testing.assert_array_equal(template.data, stored.numpy())
+
+
+def test_a_model_is_loaded_from_its_file(model, tmp_path, source, mask):
+    path = tmp_path / "mine.safetensors"
+    write_checkpoint(path, model, {"version": "7"})
+
+    loaded = Synthesiser.load(SynthesisConfig(model=str(path), device="cpu"))
+
+    record = loaded.synthesise(source, mask, Modality.DWI, POINT, 0).record
+    assert (record.model, record.training_data) == ("mine", "unknown")
+    assert record.weights_sha256 == loaded.checkpoint.sha256
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, gpus, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+
+    assert resolve_device("auto") == device
+
+
+@pytest.mark.parametrize(("name", "gpus"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
+def test_an_absent_device_is_refused(monkeypatch, name, gpus):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+
+    with pytest.raises(UsageError, match=f"--device {name}: torch sees {gpus} GPUs; use --device cpu"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize(("name", "gpus"), [("cpu", 0), ("cuda", 1), ("cuda:1", 2)])
+def test_a_device_that_is_there_is_taken_at_its_word(monkeypatch, name, gpus):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+
+    assert resolve_device(name) == name

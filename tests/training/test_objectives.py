@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pds_bids.models.losses import band_weight, voxel_weight
+from pds_bids.training.data import Batch, halved, make_batch
+from pds_bids.training.objectives import denoiser_loss, draw_times, refiner_loss
+
+
+@pytest.fixture
+def batch(bank) -> Batch:
+    return halved(make_batch(bank.get([0, 1]), [0, 1], None))
+
+
+def test_regression_is_a_clean_source_and_a_hidden_target(generator):
+    u = draw_times(torch.tensor([0, 1, 1]), regression=True, generator=generator)
+
+    assert u.tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+
+
+def test_the_mix_of_times(generator):
+    target = torch.arange(20_000) % 2
+    rows = torch.arange(len(target))
+
+    u = draw_times(target, regression=False, generator=generator)
+
+    of_target, of_source = u[rows, target], u[rows, 1 - target]
+    clean, joint = of_source == 0, of_source == of_target
+    assert clean.float().mean().item() == pytest.approx(0.8, abs=0.01)
+    assert (of_target == 1).float().mean().item() == pytest.approx(1 / 3, abs=0.01)
+    # A tenth is drawn joint; of the independent tenth, a third has both times at 1.
+    assert joint.float().mean().item() == pytest.approx(0.1 + 0.1 / 3, abs=0.01)
+    assert (0 <= u).all()
+    assert (u <= 1).all()
+    between = of_target[of_target < 1]
+    assert between.mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_the_regression_loss_of_a_network_that_says_zero(model, batch, generator, target):
+    """Then v_hat - v = x0 and the image estimate is zero, on the target alone."""
+    batch = batch._replace(target=torch.tensor([target, target]))
+    truth = batch.images[:, target : target + 1]
+    band, voxel = band_weight(batch.mask), voxel_weight(batch.mask)
+    x0 = model.subbands.split(batch.images)[:, target]
+    squared = (x0.square() * band).sum() / (8 * band.sum())
+    absolute = (truth.abs() * voxel).sum() / voxel.sum()
+
+    loss = denoiser_loss(model, batch, regression=True, generator=generator)
+
+    assert loss.item() == pytest.approx((squared + 2 * absolute).item(), rel=1e-4)
+
+
+def test_the_denoiser_learns_at_every_time(model, batch, generator):
+    loss = denoiser_loss(model, batch, regression=False, generator=generator)
+    loss.backward()
+
+    assert torch.isfinite(loss)
+    assert model.denoiser.unet.head.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.refiner.parameters())
+
+
+def test_only_the_refiner_learns_from_its_loss(model, batch):
+    refiner_loss(model, batch).backward()
+
+    assert all(p.grad is None for p in model.denoiser.parameters())
+    assert model.refiner.unet.head.weight.grad.abs().sum() > 0
+    assert model.refiner.projector[-1].weight.grad.abs().sum() > 0
+
+
+def test_a_refiner_that_knows_the_truth_pays_less(model, batch):
+    """The bias of the head shifts the estimate; towards the truth is better than away from it."""
+    rows = torch.arange(2)
+    wanted = model.subbands.split(batch.images)[rows, batch.target].mean((0, 2, 3, 4))
+
+    def loss(shift: float) -> float:
+        with torch.no_grad():
+            model.refiner.unet.head.bias[:8] = shift * wanted
+        return refiner_loss(model, batch).item()
+
+    assert loss(1) < loss(0) < loss(-1)
