@@ -67,8 +67,7 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
         If the file is unreadable or not 3D.
     """
     from pds_bids.prep.atlas import template
-    from pds_bids.prep.engine import estimate_linear
-    from pds_bids.prep.registration import AFFINE, RIGID
+    from pds_bids.prep.engine import AFFINE, RIGID, estimate_linear
     from pds_bids.prep.resampling import coarsen, resample
     from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, structure_codes, with_callosum
     from pds_bids.simulation.physics import t1_contrast

@@ -19,7 +19,7 @@ from pds_bids.app.provenance import new_run_id, settings_toml
 from pds_bids.bids.dataset import write_dataset_files
 from pds_bids.bids.inventory import Visit, inventory
 from pds_bids.bids.plan import PlanFormat, render_plan
-from pds_bids.bids.writing import write_json, write_text
+from pds_bids.bids.writing import require_writable, write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import (
     CannotWriteError,
@@ -67,6 +67,8 @@ def run(config: Config) -> int:
     """
     visits = inventory(config.bids_dir, config.selection)
     run_id = new_run_id()
+    for folder in (config.output_dir, config.work_dir):
+        require_writable(folder)
     write_dataset_files(config.output_dir, config.bids_dir, __version__)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
     results = []

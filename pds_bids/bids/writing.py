@@ -25,7 +25,7 @@ _DESCRIP_BYTES = 79
 _QFORM_DRIFT_MM = 0.1
 """Most that qform and sform may differ anywhere; near half a turn a float32 quaternion is coarse."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
+_NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT})
 
 _XFORM_CODES = {"native": 1, MODEL_SPACE: 2}
 _STANDARD_SPACE_CODE = 4
@@ -69,6 +69,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, and find out now rather than after an hour that nothing can be written there.
+
+    Raises
+    ------
+    TemporaryError, CannotWriteError
+        As `atomic_write`.
+    """
+    probe = folder / f"{PARTIAL_MARK}probe"
+    with atomic_write(probe) as partial:
+        partial.touch()
+    probe.unlink(missing_ok=True)
 
 
 def remove_partial(folder: Path) -> None:

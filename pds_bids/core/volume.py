@@ -139,12 +139,17 @@ def load_volume(path: Path, space: str = "native") -> Volume:
     """
     import nibabel as nb
 
+    malformed = (
+        nb.filebasedimages.ImageFileError,
+        nb.spatialimages.HeaderDataError,
+        nb.wrapstruct.WrapStructError,
+    )
     try:
         image = nb.load(path)
         if not isinstance(image, nb.spatialimages.SpatialImage):
             raise ValueError(f"a {type(image).__name__} is no image of voxels")
         data = np.asarray(image.dataobj, np.float32)
-    except (*_UNREADABLE, nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
+    except (*_UNREADABLE, *malformed) as error:
         raise ParticipantError(path, f"cannot be read ({error})", "restore the file") from error
     if data.ndim > 3 and set(data.shape[3:]) == {1}:
         data = data.reshape(data.shape[:3])

@@ -17,7 +17,7 @@ from torch import Tensor
 def alpha_sigma(u: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise amplitude at times `u` (any shape, in [0, 1])."""
     angle = u * (math.pi / 2)
-    # In single precision cos(pi / 2) is -4e-8: clamped, so that nothing at all is left of the signal at u = 1.
+    # In single precision cos(pi / 2) is -4e-8: clamped, so that nothing is left of the signal at u = 1.
     return torch.cos(angle).clamp(min=0), torch.sin(angle)
 
 

@@ -17,7 +17,6 @@ from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
 from pds_bids.models.schedule import ddim
 
-
 TOP = 2.0
 """Relative intensities lie in [0, 2]."""
 

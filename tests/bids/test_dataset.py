@@ -55,7 +55,7 @@ def write_visit(out: Path, subject: str, session: str | None, source: Modality) 
     for space in SPACES:
         for desc in ("preproc", "brain"):
             write_image(out, subject, session, source, space, desc)
-        for desc in ("synth", "synthstd"):
+        for desc in ("synth", "synthstd", "drawmean", "drawstd"):
             write_image(out, subject, session, source.other, space, desc)
     ends = (source.mean_suffix, ATLAS_SPACE)
     for start, end in (ends, ends[::-1]):

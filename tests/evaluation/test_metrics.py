@@ -118,7 +118,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(random):
     """Twelve anatomies of five subjects, means that differ between anatomies: 95 % nominal."""
     cluster = np.repeat(np.arange(12), 5)
     covered = []
-    for repetition in range(150):
+    for repetition in range(100):
         values = random.standard_normal(12)[cluster] + 0.3 * random.standard_normal(60)
         low, high = clustered_bootstrap(values, cluster, repetition, n=200)
         covered.append(low <= 0 <= high)
@@ -128,8 +128,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(random):
 
 def test_subjects_of_one_anatomy_are_not_independent(random):
     values = np.repeat(random.standard_normal(6), 50)
-    as_anatomies = clustered_bootstrap(values, np.repeat(np.arange(6), 50), n=500)
-    as_subjects = clustered_bootstrap(values, np.arange(300), n=500)
+    as_anatomies = clustered_bootstrap(values, np.repeat(np.arange(6), 50), n=200)
+    as_subjects = clustered_bootstrap(values, np.arange(300), n=200)
 
     assert np.ptp(as_anatomies) > 3 * np.ptp(as_subjects)
 

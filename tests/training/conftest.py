@@ -22,8 +22,8 @@ def drawn_sample(seed: int) -> Sample:
     """A ball of two tissues with a core of fluid: where one modality is bright, the other is dark."""
     random = np.random.default_rng(seed)
     axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in MODEL_GRID.shape], indexing="ij", sparse=True)
-    radius = sum((axis * random.uniform(0.9, 1.1)) ** 2 for axis in axes) ** 0.5
-    tissue = np.stack([(0.5 < radius) & (radius < 0.8), (0.2 < radius) & (radius <= 0.5), radius <= 0.2])
+    radius = sum((axis * random.uniform(0.9, 1.1) - 0.05) ** 2 for axis in axes) ** 0.5  # no symmetry
+    tissue = np.stack([(radius > 0.5) & (radius < 0.8), (radius > 0.2) & (radius <= 0.5), radius <= 0.2])
     fractions = np.concatenate([tissue, ~tissue.any(0, keepdims=True)]).astype(np.float32)
     contrast = np.array([[1.0, 0.8, 1.3, 0.02], [1.0, 1.2, 0.4, 0.02]]) * random.uniform(300, 900, (2, 1))
     images = np.einsum("mt,txyz->mxyz", contrast, fractions)

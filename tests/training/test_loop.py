@@ -123,7 +123,7 @@ def test_the_denoiser_learns_from_a_few_seconds(bank, model, generator):
         return value
 
     stage = StageConfig(1.0, learning_rate=1e-2)
-    run_stage(model.denoiser, loss, stage, QUICK, minutes=4 / 60, log=lambda line: None)
+    run_stage(model.denoiser, loss, stage, QUICK, minutes=3 / 60, log=lambda line: None)
 
     assert len(seen) >= 10
     first, last = (sum(part) / 5 for part in (seen[:5], seen[-5:]))
