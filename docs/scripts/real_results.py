@@ -21,12 +21,11 @@ COLUMNS = ("target", "method", "psnr_db", "ssim", "mae", "n_voxels")
 
 def write_table(out: Path, table: Path) -> None:
     """One line per participant, direction and method."""
-    lines = ["\t".join(("participant_id", *COLUMNS))]
+    rows = [("participant_id", *COLUMNS)]
     for path in sorted(out.glob("sub-*/log/scores.json")):
-        for row in json.loads(path.read_text(encoding="utf-8"))["scores"]:
-            lines.append("\t".join((path.parents[1].name, *(str(row[name]) for name in COLUMNS))))
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+        scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        rows += [(path.parents[1].name, *(str(score[name]) for name in COLUMNS)) for score in scores]
+    table.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def write_picture(out: Path, subject: str, picture: Path) -> None:

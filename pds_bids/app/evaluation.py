@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pds_bids.training.data import PairBank
 
 BASELINE = "population template"
-METRICS = ("psnr_db", "ssim", "mae")
+PDS = "pds"
+METRICS = {"psnr_db": 2, "ssim": 3, "mae": 3, "coverage_80": 3}
+"""Columns of the table and their decimal places; coverage is that of the 80 % interval, for PDS alone."""
 
 
 class Row(NamedTuple):
@@ -35,6 +37,7 @@ class Row(NamedTuple):
     psnr_db: float
     ssim: float
     mae: float
+    coverage_80: float = float("nan")
 
 
 def held_out(checkpoint: Checkpoint, folder: Path) -> dict[str, Path]:
@@ -89,27 +92,32 @@ def run(model: str, label_maps_dir: Path, out: Path, n_subjects: int, device: st
 
 
 def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
-    from pds_bids.evaluation.metrics import mae, psnr, ssim
-    from pds_bids.training.data import Batch, make_batch
+    from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
+    from pds_bids.training.data import make_batch
     from pds_bids.training.finish import predict
 
     templates = model.templates.cpu().numpy()
     for row in range(len(bank)):
         for index, target in enumerate(Modality):
             batch = make_batch(bank.get([row]), [index], None)
-            device_batch = Batch(*(t.to(model.templates.device) for t in batch))
-            estimate, refined, _ = (t[0, 0].cpu().numpy() for t in predict(model, device_batch))
+            on_device = batch.to(model.templates.device)
+            estimate, refined, scale = (t[0, 0].cpu().numpy() for t in predict(model, on_device))
             images, mask = batch.images[0].numpy() + 1, batch.mask[0, 0].numpy() > 0
             candidates = {
                 "flat brain": np.ones_like(images[index]),
                 "copied source": images[1 - index],
                 BASELINE: templates[index],
                 "pds, denoiser alone": (estimate + 1).clip(0, 2),
-                "pds": (refined + 1).clip(0, 2),
+                PDS: (refined + 1).clip(0, 2),
             }
             for method, volume in candidates.items():
                 scores = (metric(volume, images[index], mask) for metric in (psnr, ssim, mae))
-                yield Row(target.value, method, int(bank.anatomy[row]), *(round(s, 4) for s in scores))
+                made = Row(target.value, method, int(bank.anatomy[row]), *(round(s, 4) for s in scores))
+                if method != PDS:
+                    yield made
+                    continue
+                sd = 2**0.5 * scale * float(model.scale_factor[index])
+                yield made._replace(coverage_80=round(coverage(volume - images[index], sd, mask, 0.8), 4))
 
 
 def summarise(rows: list[Row], seed: int) -> str:
@@ -123,13 +131,15 @@ def summarise(rows: list[Row], seed: int) -> str:
         return np.array([getattr(r, name) for r in rows if (r.target, r.method) == (target, method)])
 
     def cell(values: NDArray[np.float64], anatomy: NDArray[np.int64], digits: int) -> str:
+        if np.isnan(values).any():
+            return "n/a"
         low, high = clustered_bootstrap(values, anatomy, seed)
         return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
     lines = ["\t".join(("target", "method", "n", *METRICS, "psnr_gain_over_template_db"))]
     for target, method in dict.fromkeys((r.target, r.method) for r in rows):
         anatomy = column(target, method, "anatomy").astype(np.int64)
-        cells = [cell(column(target, method, m), anatomy, 2 if m == "psnr_db" else 3) for m in METRICS]
+        cells = [cell(column(target, method, m), anatomy, digits) for m, digits in METRICS.items()]
         gain = column(target, method, "psnr_db") - column(target, BASELINE, "psnr_db")
         lines.append("\t".join((target, method, str(len(anatomy)), *cells, cell(gain, anatomy, 2))))
     return "\n".join(lines) + "\n"

@@ -47,17 +47,12 @@ class VisitWriter:
 
     def write_source(self) -> None:
         """The acquired mean and its brain mask in every space, and the transforms to the atlas and back."""
-        modality, prepared = self.series.modality, self.prepared
-        reference = prepared.reference.like(prepared.reference.data * prepared.mask.data)
+        modality = self.series.modality
         for space in self.spaces:
-            image, mask = (
-                self._carry_source(v, space, i)
-                for v, i in ((reference, "bspline"), (prepared.mask, "nearest"))
-            )
-            image = image.like(image.data.clip(0) * (mask.data > 0))
+            image, mask = self._source_in(space)
             path = self._path(modality, space, "preproc", modality.mean_suffix)
             sidecar = self._sidecar(f"{modality.full_name}, {MEANING[modality]}", space, path)
-            self._image(path, image, sidecar | {"Preprocessing": prepared.facts})
+            self._image(path, image, sidecar | {"Preprocessing": self.prepared.facts})
             path = self._path(modality, space, "brain", "mask")
             self._image(path, mask, mask_sidecar(self._sidecar("Brain mask", space, path)), np.uint8)
         self._write_transforms()
@@ -72,6 +67,7 @@ class VisitWriter:
         }
         if synthesised.draws:
             images["drawmean"] = (synthesised.draws.mean, f"Mean of {record.num_samples} draws")
+        if synthesised.draws and synthesised.draws.sd:
             images["drawstd"] = (synthesised.draws.sd, f"Standard deviation of {record.num_samples} draws")
         for space in self.spaces:
             for desc, (volume, description) in images.items():
@@ -79,12 +75,18 @@ class VisitWriter:
                 sidecar = self._sidecar(f"{description}; intensities {RELATIVE_UNITS}", space, path)
                 self._image(path, self._carry_model(volume, space), synthetic_sidecar(sidecar, facts))
 
-    def _carry_source(self, volume: Volume, space: str, interpolation: Any) -> Volume:
-        if space == "native":
-            return volume
-        if space == ATLAS_SPACE:
-            return to_atlas(volume, self.prepared.alignment, interpolation)
-        return self.prepared.model_mask if interpolation == "nearest" else self.prepared.model
+    def _source_in(self, space: str) -> tuple[Volume, Volume]:
+        """The acquired mean, zero outside the brain, and the mask."""
+        prepared = self.prepared
+        known = {
+            "native": (prepared.reference, prepared.mask),
+            MODEL_SPACE: (prepared.model, prepared.model_mask),
+        }
+        image, mask = known.get(space) or (
+            to_atlas(prepared.reference, prepared.alignment, "bspline"),
+            to_atlas(prepared.mask, prepared.alignment, "nearest"),
+        )
+        return image.like(image.data.clip(0) * (mask.data > 0)), mask
 
     def _carry_model(self, volume: Volume, space: str) -> Volume:
         carry = {"native": to_native, ATLAS_SPACE: to_atlas}.get(space)

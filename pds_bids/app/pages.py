@@ -97,13 +97,17 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         "source",
         f"Source: acquired {source}",
         "What the model saw, in units of the brain's median.",
-        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=WINDOW_TOP),
+        mosaic(
+            outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=WINDOW_TOP
+        ),
     )
     yield section(
         "synth",
         f"Synthesised {target.full_name}",
         "Computed, not acquired; in units of the brain's median.",
-        mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=WINDOW_TOP),
+        mosaic(
+            made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=WINDOW_TOP
+        ),
         synthetic=True,
     )
     yield section(

@@ -25,7 +25,9 @@ _DESCRIP_BYTES = 79
 _QFORM_DRIFT_MM = 0.1
 """Most that qform and sform may differ anywhere; near half a turn a float32 quaternion is coarse."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT})
+_NO_ACCESS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT}
+)
 
 _XFORM_CODES = {"native": 1, MODEL_SPACE: 2}
 _STANDARD_SPACE_CODE = 4

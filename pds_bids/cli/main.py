@@ -133,7 +133,13 @@ _Count = click.IntRange(min=1)
 @click.option("--format", "layout", type=click.Choice(FORMATS), help="Of --dry-run.  [default: table]")
 @click.option("-v", "--verbose", count=True, help="Say more; twice: everything.", show_default=False)
 @click.version_option(__version__, prog_name="pds-bids", message="%(prog)s %(version)s")
-def command(analysis_level: str, dry_run: bool, layout: Literal["table", "list", "json"] | None, verbose: int, **options: Any) -> int:
+def command(
+    analysis_level: str,
+    dry_run: bool,
+    layout: Literal["table", "list", "json"] | None,
+    verbose: int,
+    **options: Any,
+) -> int:
     """Synthesise a subject's missing mean fMRI or dMRI volume from the one that was acquired.
 
     BIDS_DIR is read and never changed; derivatives and reports go to OUTPUT_DIR. Research only, never

@@ -71,6 +71,22 @@ def ssim(x: Array, y: Array, mask: NDArray[np.bool_], data_range: float = DATA_R
     return float(similarity[mask].mean())
 
 
+def coverage(error: Array, sd: Array, mask: NDArray[np.bool_], level: float) -> float:
+    """Share of voxels whose error lies in the central Laplace interval of probability `level`.
+
+    Parameters
+    ----------
+    error, sd
+        (X, Y, Z) error and its predicted standard deviation; the Laplace scale is sd / sqrt(2).
+    mask
+        (X, Y, Z) boolean.
+    level
+        In (0, 1).
+    """
+    e, s = _inside(mask, error, sd)
+    return float(np.mean(np.abs(e) <= -np.log(1 - level) * s / np.sqrt(2)))
+
+
 def clustered_bootstrap(
     values: Array, cluster: NDArray[np.integer], seed: int = 0, n: int = 2000
 ) -> tuple[float, float]:

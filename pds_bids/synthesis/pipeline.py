@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,8 @@ from pds_bids.models.schedule import ddim
 
 TOP = 2.0
 """Relative intensities lie in [0, 2]."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ class SynthesisRecord:
 
 @dataclass(frozen=True)
 class Draws:
-    """Samples of the diffusion model, in relative units on the model grid."""
+    """Samples of the diffusion model, in relative units on the model grid; one alone has no sd."""
 
     volumes: tuple[Volume, ...]
     mean: Volume
-    sd: Volume
+    sd: Volume | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ def resolve_device(name: str) -> str:
         If a device that was asked for is absent.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        if torch.cuda.is_available():
+            return "cuda"
+        logger.warning("--device auto: torch sees no GPU, so the networks run on the CPU")
+        return "cpu"
     if name.startswith("cuda"):
         index = int(name.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
@@ -180,8 +186,8 @@ class Synthesiser:
             for _ in range(config.num_samples)
         ]
         stack = np.stack([v.data for v in volumes])
-        sd = stack.std(axis=0, ddof=1) if len(volumes) > 1 else np.zeros_like(stack[0])
-        return Draws(tuple(volumes), _volume(stack.mean(axis=0)), _volume(sd))
+        sd = _volume(stack.std(axis=0, ddof=1)) if len(volumes) > 1 else None
+        return Draws(tuple(volumes), _volume(stack.mean(axis=0)), sd)
 
     def _draw(self, source: Volume, target: Modality, steps: int, generator: torch.Generator) -> Tensor:
         """(X, Y, Z) one sample in [-1, 1], not refined."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pds_bids.evaluation.metrics import DATA_RANGE, clustered_bootstrap, mae, psnr, ssim
+from pds_bids.evaluation.metrics import DATA_RANGE, clustered_bootstrap, coverage, mae, psnr, ssim
 
 METRICS = pytest.mark.parametrize("metric", [psnr, mae, ssim], ids=lambda f: f.__name__)
 
@@ -138,3 +138,13 @@ def test_equal_values_have_no_spread():
     low, high = clustered_bootstrap(np.full(6, 2.5), np.arange(6) // 2, n=50)
 
     assert (low, high) == (2.5, 2.5)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+def test_the_interval_of_a_true_laplace_scale_holds_its_share(random, level):
+    sd = random.uniform(0.1, 1.0, (40, 40, 40))
+    error = random.laplace(scale=sd / 2**0.5)
+    everywhere = np.ones(sd.shape, bool)
+
+    assert coverage(error, sd, everywhere, level) == pytest.approx(level, abs=0.01)
+    assert coverage(error, sd / 2, everywhere, level) < level - 0.1
