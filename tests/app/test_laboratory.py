@@ -1,0 +1,74 @@
+"""`pds-model`: label maps to a checkpoint, and the checkpoint to a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import pytest
+
+from pds_bids.app import evaluation, modelcard, training
+from pds_bids.app.anatomies import aligned_structures, label_maps
+from pds_bids.app.demo import template_anatomy
+from pds_bids.core.errors import UsageError
+from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FREESURFER_LABELS, Structure, structure_codes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three label maps in FreeSurfer's numbers, each in a pose of its own."""
+    folder = tmp_path_factory.mktemp("maps")
+    numbers = np.zeros(len(Structure), np.int16)
+    for structure, labels in FREESURFER_LABELS.items():
+        numbers[structure] = labels[0]
+    labels = numbers[template_anatomy()][::2, ::2, ::2]
+    for k in range(3):
+        affine = np.diag([2.0, 2.0, 2.0, 1.0])
+        affine[:3, 3] = np.array(FINE_ORIGIN_MM) + (4 * k, -3 * k, 6 * k)
+        nb.Nifti1Image(labels, affine).to_filename(folder / f"seg_{k}.nii.gz")
+    return folder
+
+
+def test_an_anatomy_arrives_in_model_space_wherever_it_was(maps: Path) -> None:
+    expected = template_anatomy()
+    moved = aligned_structures(label_maps(maps)[2], threads=1)
+    white = np.isin(moved, (Structure.WHITE, Structure.CALLOSUM))
+    truth = np.isin(expected, (Structure.WHITE, Structure.CALLOSUM))
+    assert 2 * (white & truth).sum() / (white.sum() + truth.sum()) > 0.85
+
+
+def test_real_label_maps_hold_every_structure(shared_data: Path) -> None:
+    path = label_maps(shared_data / "label_maps")[0]
+    found = set(np.unique(structure_codes(np.asarray(nb.load(path).dataobj).astype(int))))
+    assert found >= set(Structure) - {Structure.CALLOSUM, Structure.LESION}
+
+
+def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, table = tmp_path / "tiny.safetensors", tmp_path / "table.tsv"
+    assert training.run("tiny", maps, checkpoint, 0.2, "cpu", 0) == 0
+    assert '"test": [\n    "seg_2.nii.gz"' in checkpoint.with_suffix(".split.json").read_text()
+    assert '"seg_2.nii.gz"' in modelcard.text(str(checkpoint))
+
+    assert evaluation.run(str(checkpoint), maps, table, 1, "cpu", 0) == 0
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    methods = ["flat brain", "copied source", "population template", "pds, denoiser alone", "pds"]
+    assert [row[:2] for row in rows[1:]] == [[target, m] for target in ("bold", "dwi") for m in methods]
+    assert all(row[-1].startswith("0.00") for row in rows[1:] if row[1] == "population template")
+    capsys.readouterr()
+
+
+def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for path in label_maps(maps):
+        (others / f"other_{path.name}").symlink_to(path)
+    with pytest.raises(UsageError, match="held-out"):
+        evaluation.run("base", others, tmp_path / "table.tsv", 1, "cpu", 0)
+
+
+def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="base, tiny"):
+        training.run("huge", maps, tmp_path / "x.safetensors", 1, "cpu", 0)
