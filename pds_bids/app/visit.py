@@ -15,7 +15,7 @@ from pds_bids.app.outputs import VisitWriter, sidecars
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.provenance import outcome_settings
 from pds_bids.app.scores import score, scoring_reference
-from pds_bids.bids.completion import clear_complete, fingerprint, is_complete, mark_complete
+from pds_bids.bids.completion import discard, fingerprint, is_complete, mark_complete
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.sources import Series, select_series, select_t1w
 from pds_bids.bids.writing import remove_partial, write_json, write_text
@@ -114,7 +114,7 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser) -> None
     """
     visit, out = plan.visit, config.output_dir
     remove_partial(visit.folder(out))
-    clear_complete(out, visit.subject, visit.session)
+    discard(out, visit.subject, visit.session)
     with _work_folder(config.work_dir / visit.label) as work:
         reduced = {m: REDUCE[m](series, config.prep) for m, series in plan.series.items()}
         writers, outcomes = [], []

@@ -39,14 +39,22 @@ def marker_path(out: Path, subject: str, session: str | None) -> Path:
 
 def is_complete(out: Path, subject: str, session: str | None, fingerprint: str) -> bool:
     """Whether the visit was finished from the same inputs and its outputs still are as they were left."""
+    marker = _read_marker(out, subject, session)
+    try:
+        return marker["fingerprint"] == fingerprint and all(
+            (out / name).stat().st_size == size for name, size in marker["outputs"].items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _read_marker(out: Path, subject: str, session: str | None) -> dict[str, Any]:
+    """The marker; empty where it is absent, cut off or foreign, so that the work is done again."""
     try:
         marker = json.loads(marker_path(out, subject, session).read_text(encoding="utf-8"))
-        outputs = dict(marker["outputs"])
-        return marker["fingerprint"] == fingerprint and all(
-            (out / name).stat().st_size == size for name, size in outputs.items()
-        )
-    except (OSError, ValueError, TypeError, KeyError):  # absent, cut off or foreign: do the work again
-        return False
+        return {"fingerprint": marker["fingerprint"], "outputs": dict(marker["outputs"])}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def mark_complete(
@@ -69,6 +77,14 @@ def mark_complete(
     write_json(marker_path(out, subject, session), {"fingerprint": fingerprint, "outputs": sizes})
 
 
-def clear_complete(out: Path, subject: str, session: str | None) -> None:
-    """Forget a visit's completion before its outputs are written again."""
+def discard(out: Path, subject: str, session: str | None) -> None:
+    """Delete what a finished run of the visit left, so that outputs of other settings never stand beside new ones.
+
+    The marker goes last: killed in between, the next run starts here again.
+    """
+    folder = visit_folder(out, subject, session)
+    for name in _read_marker(out, subject, session).get("outputs", {}):
+        path = out / name
+        if path.parent == out or path.parent.parent == folder:  # never more than this visit's own files
+            path.unlink(missing_ok=True)
     marker_path(out, subject, session).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pds_bids.bids.completion import clear_complete, fingerprint, is_complete, mark_complete, marker_path
+from pds_bids.bids.completion import discard, fingerprint, is_complete, mark_complete, marker_path
 
 FACTS = {"model": "abc", "steps": 8, "targets": ["bold"]}
 
@@ -94,9 +94,23 @@ def test_a_marker_that_cannot_be_trusted_is_done_again(out: Path, source: Path, 
     assert not is_complete(out, "01", "1", mark)
 
 
-def test_clearing_forgets(out: Path, source: Path) -> None:
+def test_discarding_deletes_the_outputs_and_forgets(out: Path, source: Path) -> None:
     mark = fingerprint(FACTS, [source])
-    mark_complete(out, "01", "1", mark, outputs(out))
-    clear_complete(out, "01", "1")
-    clear_complete(out, "01", "1")
+    made = outputs(out)
+    mark_complete(out, "01", "1", mark, made)
+    bystander = made[0].with_name("of-another-program.txt")
+    bystander.write_text("stays")
+    discard(out, "01", "1")
+    discard(out, "01", "1")
     assert not is_complete(out, "01", "1", mark)
+    assert not any(path.exists() for path in made)
+    assert bystander.exists()
+
+
+def test_discarding_touches_no_other_visit(out: Path, source: Path) -> None:
+    foreign = out / "sub-02" / "dwi" / "sub-02_desc-synth_trace.nii.gz"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("stays")
+    mark_complete(out, "01", "1", fingerprint(FACTS, [source]), [foreign])
+    discard(out, "01", "1")
+    assert foreign.exists()
