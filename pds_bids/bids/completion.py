@@ -78,7 +78,7 @@ def mark_complete(
 
 
 def discard(out: Path, subject: str, session: str | None) -> None:
-    """Delete what a finished run of the visit left, so that outputs of other settings never stand beside new ones.
+    """Delete what a finished run of the visit left: outputs of other settings never stand beside new ones.
 
     The marker goes last: killed in between, the next run starts here again.
     """

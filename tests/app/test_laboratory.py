@@ -27,7 +27,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = numbers[template_anatomy()][::2, ::2, ::2]
     for k in range(3):
         affine = np.diag([2.0, 2.0, 2.0, 1.0])
-        affine[:3, 3] = np.array(FINE_ORIGIN_MM) + (4 * k, -3 * k, 6 * k)
+        affine[:3, 3] = np.add(FINE_ORIGIN_MM, (4 * k, -3 * k, 6 * k))
         nb.Nifti1Image(labels, affine).to_filename(folder / f"seg_{k}.nii.gz")
     return folder
 
