@@ -138,11 +138,17 @@ def test_the_group_level_reads_outputs_only(finished: Finished, tmp_path: Path) 
     ]
 
 
-def test_one_thread_gives_the_same_bits_again(finished: Finished, tmp_path: Path) -> None:
+def test_one_thread_gives_the_same_bits_again_and_other_settings_replace_them(finished: Finished, tmp_path: Path) -> None:
     config = elsewhere(finished.config, tmp_path, "03")
     assert participant.run(config) == 0
     first = {k: v for k, v in images(finished.config.output_dir).items() if k.startswith("sub-03")}
     assert images(config.output_dir) == first
+
+    other = replace(config, output=replace(config.output, spaces=("model",)))
+    assert participant.run(other) == 0
+    made = images(config.output_dir)
+    assert made  # of the other settings alone: nothing stale beside them
+    assert all("_space-model_" in name for name in made)
 
 
 def test_a_broken_subject_does_not_stop_the_others(
