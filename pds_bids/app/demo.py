@@ -96,7 +96,7 @@ def _write_subject(
         spin_echo_signal(tissue_properties(), 9000, 85)[pair.structures.long()][None], 2
     )[0].numpy()
     for modality in modalities:
-        mean = pair.images[modality].numpy()
+        mean = pair.sources[modality].numpy()
         frames = {Modality.BOLD: [mean] * N_BOLD, Modality.DWI: [b0 * 6, *[mean] * (len(BVALS) - 1)]}[
             modality
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def run(config: Config) -> int:
         raise NoUsableParticipantError(
             f"{out}: holds no participant outputs; run the participant level first"
         )
-    rows = [_row(visit) for visit in visits]
+    rows = [row for visit in visits if (row := _row(visit))]
     lines = ["\t".join(COLUMNS), *("\t".join(str(row[name]) for name in COLUMNS) for row in rows)]
     write_text(out / "group_synthesis.tsv", "\n".join(lines) + "\n")
     write_json(out / "group_synthesis.json", {name: {"Description": text} for name, text in COLUMNS.items()})
@@ -42,9 +43,14 @@ def run(config: Config) -> int:
     return 0
 
 
-def _row(visit: Path) -> dict[str, Any]:
+def _row(visit: Path) -> dict[str, Any] | None:
+    """The row of a visit; None, with a line, where its status cannot be read."""
     latest = max((visit / "log").glob("*/status.json"), key=lambda path: path.parent.name)
-    status = json.loads(latest.read_text(encoding="utf-8"))
+    try:
+        status = json.loads(latest.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        print(f"{latest}: cannot be read ({error}); run this participant again", file=sys.stderr)
+        return None
     subject, _, session = status["visit"].partition("/")
     synthetic = sorted(
         {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}

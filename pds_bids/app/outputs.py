@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from pds_bids.bids.derivatives import (
 )
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.sources import Series
-from pds_bids.bids.writing import write_json, write_volume
+from pds_bids.bids.writing import atomic_write, write_json, write_volume
+from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE, Volume
 from pds_bids.prep.registration import to_atlas, to_native
@@ -36,40 +37,43 @@ DESCRIP = "SYNTHETIC volume made by pds-bids, not acquired"
 class VisitWriter:
     """Writes below OUTPUT_DIR for one visit and one source series, and remembers what it wrote."""
 
-    bids_dir: Path
-    out: Path
+    config: Config
     visit: Visit
     series: Series
+    t1w: Path | None
     prepared: Prepared
-    spaces: tuple[str, ...]
-    sloppy: bool
+    warnings: tuple[str, ...]
     written: list[Path] = field(default_factory=list)
 
     def write_source(self) -> None:
         """The acquired mean and its brain mask in every space, and the transforms to the atlas and back."""
         modality = self.series.modality
-        for space in self.spaces:
+        for space in self.config.output.spaces:
             image, mask = self._source_in(space)
             path = self._path(modality, space, "preproc", modality.mean_suffix)
             sidecar = self._sidecar(f"{modality.full_name}, {MEANING[modality]}", space, path)
-            self._image(path, image, sidecar | {"Preprocessing": self.prepared.facts})
+            self._image(path, image, sidecar | {"Preprocessing": self._account()})
             path = self._path(modality, space, "brain", "mask")
             self._image(path, mask, mask_sidecar(self._sidecar("Brain mask", space, path)), np.uint8)
-        self._write_transforms()
+        if ATLAS_SPACE in self.config.output.spaces:
+            self._write_transforms()
 
     def write_synthesised(self, synthesised: Synthesised) -> None:
         """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
         record, target = synthesised.record, synthesised.record.target
-        facts = _json(asdict(record)) | {"units": RELATIVE_UNITS, "sloppy": self.sloppy}
+        facts = _json(asdict(record)) | {"units": RELATIVE_UNITS, "sloppy": self.config.prep.sloppy}
         images = {
             "synth": (synthesised.volume, f"{target.full_name} estimated from {record.source.full_name}"),
             "synthstd": (synthesised.sd, "Standard deviation of the error of the synthetic volume"),
         }
         if synthesised.draws:
-            images["drawmean"] = (synthesised.draws.mean, f"Mean of {record.num_samples} draws")
+            images["synthdrawmean"] = (synthesised.draws.mean, f"Mean of {record.num_samples} draws")
         if synthesised.draws and synthesised.draws.sd:
-            images["drawstd"] = (synthesised.draws.sd, f"Standard deviation of {record.num_samples} draws")
-        for space in self.spaces:
+            images["synthdrawstd"] = (
+                synthesised.draws.sd,
+                f"Standard deviation of {record.num_samples} draws",
+            )
+        for space in self.config.output.spaces:
             for desc, (volume, description) in images.items():
                 path = self._path(target, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {RELATIVE_UNITS}", space, path)
@@ -94,7 +98,7 @@ class VisitWriter:
 
     def _path(self, modality: Modality, space: str, desc: str, suffix: str) -> Path:
         return derivative_path(
-            self.out,
+            self.config.output_dir,
             self.visit.subject,
             self.visit.session,
             modality,
@@ -107,17 +111,26 @@ class VisitWriter:
         )
 
     def _sidecar(self, description: str, space: str, path: Path) -> dict[str, Any]:
-        source = bids_uri(RAW_DATASET, self.series.path, self.bids_dir)
-        if self.sloppy:
+        inputs = [
+            *self.series.files,
+            *([self.t1w] if self.t1w and self.prepared.alignment.through_t1w else []),
+        ]
+        sources = [bids_uri(RAW_DATASET, file, self.config.bids_dir) for file in inputs]
+        if self.config.prep.sloppy:
             description = f"TEST ONLY (--sloppy): {description}"
         return volume_sidecar(
             description=description,
-            sources=[source],
+            sources=sources,
             space=space,
-            reference=bids_uri("", path, self.out) if space == MODEL_SPACE else source,
+            reference=bids_uri("", path, self.config.output_dir) if space == MODEL_SPACE else sources[0],
             skull_stripped=True,
             resolution=None if space == "native" else RESOLUTION,
         )
+
+    def _account(self) -> dict[str, Any]:
+        """What preprocessing did, on which grounds, and what a reader should know about it."""
+        through_t1w = self.prepared.alignment.through_t1w
+        return self.prepared.facts | {"through_t1w": through_t1w, "warnings": list(self.warnings)}
 
     def _image(self, path: Path, volume: Volume, sidecar: Mapping[str, Any], dtype: Any = np.float32) -> None:
         synthetic = bool(sidecar.get("SyntheticData"))
@@ -131,7 +144,7 @@ class VisitWriter:
         ends = [(suffix, ATLAS_SPACE), (ATLAS_SPACE, suffix)]
         forward, inverse = (
             derivative_path(
-                self.out,
+                self.config.output_dir,
                 self.visit.subject,
                 self.visit.session,
                 self.series.modality,
@@ -142,7 +155,8 @@ class VisitWriter:
             )
             for start, end in ends
         )
-        write_transforms(self.prepared.alignment, forward, inverse)
+        with atomic_write(forward) as to_atlas_h5, atomic_write(inverse) as from_atlas_h5:
+            write_transforms(self.prepared.alignment, to_atlas_h5, from_atlas_h5)
         self.written += [forward, inverse]
 
 
@@ -154,10 +168,3 @@ MEANING = {
 
 def _json(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Modality) else value for name, value in record.items()}
-
-
-def sidecars(series: Series) -> Iterator[Path]:
-    """JSON files beside the series, for the fingerprint."""
-    beside = series.path.with_name(series.path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    if beside.exists():
-        yield beside

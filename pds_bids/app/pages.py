@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.provenance import settings, software_versions
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality
-from pds_bids.core.volume import Volume
+from pds_bids.core.volume import ATLAS_SPACE, Volume
 from pds_bids.prep.atlas import template
 from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
@@ -39,6 +40,8 @@ class Outcome:
     relative_source: Volume
     synthesised: Synthesised
     scores: Sequence[dict[str, Any]]
+    warnings: Sequence[str]
+    written: Sequence[Path]
 
     @property
     def target(self) -> Modality:
@@ -46,7 +49,13 @@ class Outcome:
         return self.synthesised.record.target
 
 
-def visit_page(config: Config, visit: Visit, outcomes: Sequence[Outcome], sections: Sequence[Section]) -> str:
+def visit_page(
+    config: Config,
+    visit: Visit,
+    outcomes: Sequence[Outcome],
+    sections: Sequence[Section],
+    errors: Sequence[str],
+) -> str:
     """The HTML page of a visit."""
     paragraphs = [text for outcome in outcomes for text in methods(_facts(config, visit, outcome))]
     page = ParticipantPage(
@@ -57,7 +66,8 @@ def visit_page(config: Config, visit: Visit, outcomes: Sequence[Outcome], sectio
         summary=_summary(outcomes),
         sections=sections,
         scores=[row for outcome in outcomes for row in outcome.scores],
-        warnings=list(dict.fromkeys(w for outcome in outcomes for w in outcome.prepared.warnings)),
+        warnings=list(dict.fromkeys(w for outcome in outcomes for w in outcome.warnings)),
+        errors=errors,
         methods=list(dict.fromkeys(paragraphs)),
         references=references(paragraphs),
         settings=settings(config),
@@ -148,7 +158,8 @@ def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
         target=record.target,
         n_volumes=outcome.prepared.facts["n_used"],
         through_t1w=outcome.prepared.alignment.through_t1w,
-        nonlinear=True,
+        native="native" in config.output.spaces,
+        nonlinear=ATLAS_SPACE in config.output.spaces,
         model=record.model,
         model_version=record.model_version,
         weights_sha256=record.weights_sha256,

@@ -16,6 +16,7 @@ from typing import Literal
 
 from pds_bids import __version__
 from pds_bids.app.provenance import new_run_id, settings_toml
+from pds_bids.bids.completion import marker_path
 from pds_bids.bids.dataset import write_dataset_files
 from pds_bids.bids.inventory import Visit, inventory
 from pds_bids.bids.plan import PlanFormat, render_plan
@@ -45,7 +46,9 @@ class Result:
 
 def dry_run(config: Config, layout: PlanFormat) -> str:
     """Who has and misses what; writes nothing."""
-    return render_plan(inventory(config.bids_dir, config.selection), config.selection, layout)
+    visits = inventory(config.bids_dir, config.selection)
+    done = [v for v in visits if marker_path(config.output_dir, v.subject, v.session).is_file()]
+    return render_plan(visits, config.selection, layout, done=() if config.output.overwrite else done)
 
 
 def run(config: Config) -> int:
@@ -109,34 +112,47 @@ def _results(config: Config, visits: list[Visit], run_id: str) -> Iterator[Resul
             pool.shutdown(cancel_futures=True)
 
 
+def _left_out(visit: Visit) -> Iterator[str]:
+    """Files of a visit that a user may think were used."""
+    for modality in sorted(visit.unfetched):
+        yield f"warning: the {modality.full_name} cannot be read and was not synthesised; run `datalad get`"
+    for path in visit.odd:
+        yield f"warning: {path} was not used, for its name does not fit; rename it"
+
+
 def process(config: Config, visit: Visit, run_id: str) -> Result:
     """One visit; what goes wrong with it ends as a `Result`, except what would go wrong for all."""
-    from pds_bids.app.visit import load_synthesiser, plan_visit, run_visit
+    from pds_bids.app.plan import plan_visit
+    from pds_bids.app.visit import load_synthesiser, run_visit
 
     start = time.monotonic()
     log = visit.folder(config.output_dir) / "log" / run_id
 
     def ended(status: Status, message: str = "") -> Result:
-        result = Result(visit.label, status, message, round(time.monotonic() - start, 1))
+        text = "; ".join(filter(None, [message, *_left_out(visit)]))
+        result = Result(visit.label, status, text, round(time.monotonic() - start, 1))
         write_json(log / "status.json", asdict(result))
         write_text(log / "pds-bids.toml", settings_toml(config))
         return result
 
     try:
         synthesiser = load_synthesiser(config.synthesis)
-        plan = plan_visit(config, visit, synthesiser)
+        plan = plan_visit(config, visit, synthesiser.checkpoint.sha256)
         if not plan.targets:
             return ended("nothing-missing")
         if plan.is_done(config.output_dir) and not config.output.overwrite:
             return ended("already-complete")
-        run_visit(config, plan, synthesiser)
-        return ended("complete", "synthesised " + ", ".join(t.full_name for t in plan.targets))
+        warnings = run_visit(config, plan, synthesiser)
+        made = "synthesised " + ", ".join(t.full_name for t in plan.targets)
+        return ended("complete", "; ".join([made, *(f"warning: {text}" for text in warnings)]))
     except NoSourceError as error:
         return ended("no-source", str(error))
     except (CannotWriteError, TemporaryError, UsageError):
         raise
     except PdsError as error:
         return ended("failed", str(error))
+    except MemoryError as error:
+        raise TemporaryError(f"{visit.label}: out of memory; lower --nprocs and run again") from error
     except Exception as error:
         crash = log / f"crash-{os.getpid()}.txt"
         write_text(crash, traceback.format_exc())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import Volume
 from pds_bids.evaluation.metrics import mae, psnr, ssim
@@ -33,11 +34,22 @@ class Reference:
 
 
 def scoring_reference(acquired: Reduced, prepared: Prepared, config: PrepConfig) -> Reference:
-    """Carry the acquired target to the source's model space; nothing of it reaches the synthesis."""
+    """Carry the acquired target to the source's model space; nothing of it reaches the synthesis.
+
+    Raises
+    ------
+    ParticipantError
+        If it does not overlap with the source.
+    """
     mask = brain_mask(acquired.volume, acquired.path)
-    moved = align_reference(acquired.volume, mask, prepared, config)
-    inside = prepared.model_mask.like((prepared.model_mask.data > 0) & (moved.data > 0))
-    relative = IntensityScale.fit(moved, inside).relative(moved)
+    moved, reach = align_reference(acquired.volume, mask, prepared, config)
+    inside = prepared.model_mask.like((prepared.model_mask.data > 0) & (reach.data > 0))
+    try:
+        relative = IntensityScale.fit(moved, inside).relative(moved)
+    except ValueError as error:
+        raise ParticipantError(
+            acquired.path, f"{error} of the source", "check that both scans show the same brain"
+        ) from error
     return Reference(relative.like(relative.data * inside.data), inside)
 
 

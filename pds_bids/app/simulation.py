@@ -34,11 +34,16 @@ def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cp
 
     generator = torch.Generator(device).manual_seed(seed)
     pair = simulate_pair(torch.from_numpy(structures).to(device), generator)
-    images = [pair.images[m] / masked_median(pair.images[m], pair.masks[m]) for m in Modality]
+    images = torch.stack(
+        [
+            torch.stack([role[m] / masked_median(role[m], pair.masks[m]) for m in Modality])
+            for role in (pair.sources, pair.targets)
+        ]
+    )
     tissue = F.avg_pool3d(pair.tissue[None], 2)[0]
     tissue = torch.cat([tissue, (1 - tissue.sum(0, keepdim=True)).clamp(min=0)])
     return Sample(
-        torch.stack(images).clamp(max=10).half().cpu().numpy(),
+        images.clamp(max=10).half().cpu().numpy(),
         torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
         (tissue * 255).round().to(torch.uint8).cpu().numpy(),
     )

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from pds_bids import __version__
-from pds_bids.app.outputs import VisitWriter, sidecars
+from pds_bids.app.outputs import VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
-from pds_bids.app.provenance import outcome_settings
+from pds_bids.app.plan import VisitPlan
 from pds_bids.app.scores import score, scoring_reference
-from pds_bids.bids.completion import discard, fingerprint, is_complete, mark_complete
-from pds_bids.bids.inventory import Visit
-from pds_bids.bids.sources import Series, select_series, select_t1w
+from pds_bids.bids.completion import discard, mark_complete, page_path
+from pds_bids.bids.lock import visit_lock
+from pds_bids.bids.sources import Series
 from pds_bids.bids.writing import remove_partial, write_json, write_text
 from pds_bids.core.config import Config, PrepConfig
-from pds_bids.core.errors import NoSourceError, ParticipantError
+from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
+from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
@@ -48,139 +46,104 @@ REDUCE: Mapping[Modality, Callable[[Series, PrepConfig], Reduced]] = {
     Modality.DWI: _reduce_dwi,
 }
 
+Reduce = Callable[[Modality], Reduced]
+"""The visit's acquired series of a modality, reduced; raises `ParticipantError`."""
+
 load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 
 
-@dataclass(frozen=True)
-class VisitPlan:
-    """What is to be done for a visit, and whether it was done already."""
-
-    visit: Visit
-    targets: tuple[Modality, ...]
-    series: dict[Modality, Series]
-    t1w: Path | None
-    fingerprint: str
-
-    def is_done(self, out: Path) -> bool:
-        """All outputs are there, made from the same inputs with the same settings."""
-        return is_complete(out, self.visit.subject, self.visit.session, self.fingerprint)
-
-
-def plan_visit(config: Config, visit: Visit, synthesiser: Synthesiser) -> VisitPlan:
-    """Choose series and find out what they and the settings hash to.
-
-    Raises
-    ------
-    NoSourceError
-        If neither modality was acquired.
-    ParticipantError
-        If a series is unusable.
-    """
-    if not visit.acquired:
-        raise no_source(config.bids_dir, visit)
-    selection = config.selection
-    targets = visit.targets(selection.targets, selection.evaluate)
-    needed = {target.other for target in targets} | {target for target in targets if target in visit.acquired}
-    series = {m: select_series(config.bids_dir, visit, m, selection.task) for m in sorted(needed)}
-    t1w = select_t1w(config.bids_dir, visit)
-    files = [path for s in series.values() for path in (*s.files, *sidecars(s))] + ([t1w] if t1w else [])
-    facts = outcome_settings(config) | {"weights": synthesiser.checkpoint.sha256, "version": __version__}
-    return VisitPlan(visit, targets, series, t1w, fingerprint(facts, files))
-
-
-def no_source(bids_dir: Path, visit: Visit) -> NoSourceError:
-    """The line for a visit that has nothing to start from."""
-    if visit.unreadable:
-        return NoSourceError(
-            visit.unreadable[0],
-            "the link points nowhere or may not be read",
-            "run `datalad get`, or restore it",
-        )
-    return NoSourceError(
-        visit.folder(bids_dir),
-        "neither fMRI nor dMRI was acquired",
-        "nothing to synthesise from: leave it out",
-    )
-
-
-def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser) -> None:
+def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser) -> list[str]:
     """Do one visit; its completion marker is the last thing written.
 
+    A target that cannot be made does not keep the other one from being made.
+
+    Returns
+    -------
+    list of str
+        Warnings.
+
     Raises
     ------
     ParticipantError
-        If a series or its registration is unusable.
+        If a target could not be made, after the other one was written.
     """
     visit, out = plan.visit, config.output_dir
-    remove_partial(visit.folder(out))
-    discard(out, visit.subject, visit.session)
-    with _work_folder(config.work_dir / visit.label) as work:
-        reduced = {m: REDUCE[m](series, config.prep) for m, series in plan.series.items()}
-        writers, outcomes = [], []
+    outcomes: list[Outcome] = []
+    errors: list[ParticipantError] = []
+
+    @cache
+    def reduced(modality: Modality) -> Reduced:
+        return REDUCE[modality](plan.usable(modality), config.prep)
+
+    with visit_lock(out, visit.subject, visit.session):
+        remove_partial(visit.folder(out))
+        discard(out, visit.subject, visit.session)
         for target in plan.targets:
-            writer, outcome = _synthesise(config, plan, reduced, target, work, synthesiser)
-            writers.append(writer)
-            outcomes.append(outcome)
-    written = [path for writer in writers for path in writer.written]
+            with tempfile.TemporaryDirectory(prefix="visit-", dir=config.work_dir) as work:
+                try:
+                    outcomes.append(_synthesise(config, plan, target, reduced, Path(work), synthesiser))
+                except ParticipantError as error:
+                    errors.append(error)
+        if outcomes:
+            written = _write_page(config, plan, outcomes, errors)
+            if not errors:
+                mark_complete(out, visit.subject, visit.session, plan.fingerprint, written)
+    if errors:
+        raise errors[0]
+    return list(dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings))
+
+
+def _write_page(
+    config: Config, plan: VisitPlan, outcomes: list[Outcome], errors: list[ParticipantError]
+) -> list[Path]:
+    """Figures, page and scores; returns everything the visit wrote."""
+    visit, out = plan.visit, config.output_dir
     sections = visit_sections(visit, outcomes)
     for section in sections:
         write_text(out / section.figure, section.svg)
-    page = out / f"{visit.label.replace('/', '_')}.html"
-    write_text(page, visit_page(config, visit, outcomes, sections))
+    page = page_path(out, visit.subject, visit.session)
+    write_text(page, visit_page(config, visit, outcomes, sections, [str(error) for error in errors]))
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
-    written += [page, scores, *(out / section.figure for section in sections)]
-    mark_complete(out, visit.subject, visit.session, plan.fingerprint, written)
+    images = [path for outcome in outcomes for path in outcome.written]
+    return [*images, page, scores, *(out / section.figure for section in sections)]
 
 
 def _synthesise(
     config: Config,
     plan: VisitPlan,
-    reduced: Mapping[Modality, Reduced],
     target: Modality,
+    reduced: Reduce,
     work: Path,
     synthesiser: Synthesiser,
-) -> tuple[VisitWriter, Outcome]:
-    visit, source = plan.visit, target.other
-    logger.info("%s: preparing %s", visit.label, source.full_name)
-    prepared = prepare(reduced[source], plan.t1w, work / source.value, config.prep)
-    writer = VisitWriter(
-        config.bids_dir,
-        config.output_dir,
-        visit,
-        plan.series[source],
-        prepared,
-        config.output.spaces,
-        config.prep.sloppy,
-    )
-    writer.write_source()
+) -> Outcome:
+    visit, series = plan.visit, plan.usable(target.other)
+    logger.info("%s: preparing %s", visit.label, target.other.full_name)
+    warp = ATLAS_SPACE in config.output.spaces
+    prepared = prepare(reduced(target.other), plan.t1w, work, config.prep, warp=warp)
     scale = IntensityScale.fit(prepared.model, prepared.model_mask)
+
     logger.info("%s: synthesising %s", visit.label, target.full_name)
     seed = derived_seed(config.synthesis.seed, visit.subject, visit.session or "", target)
-    made = synthesiser.synthesise(
-        scale.apply(prepared.model), prepared.model_mask, target, config.synthesis, seed
-    )
+    source = scale.apply(prepared.model)
+    made = synthesiser.synthesise(source, prepared.model_mask, target, config.synthesis, seed)
+
+    warnings = [*series.notes, *prepared.warnings]
+    writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
+    writer.write_source()
     writer.write_synthesised(made)
     relative = scale.relative(prepared.model)
     scores: list[dict[str, str | float]] = []
     if target in visit.acquired:
-        reference = scoring_reference(reduced[target], prepared, config.prep)
-        candidates = {
-            "pds": made.volume,
-            "population template": synthesiser.templates[target],
-            "registered source": relative,
-        }
-        scores = score(reference, candidates, target)
-    return writer, Outcome(prepared, relative, made, scores)
-
-
-@contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder for intermediate files that is gone afterwards, whatever happens."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            reference = scoring_reference(reduced(target), prepared, config.prep)
+            candidates = {
+                "pds": made.volume,
+                "population template": synthesiser.templates[target],
+                "registered source": relative,
+            }
+            scores = score(reference, candidates, target)
+        except ParticipantError as error:
+            warnings.append(f"not scored: {error}")
+    return Outcome(prepared, relative, made, scores, tuple(warnings), tuple(writer.written))

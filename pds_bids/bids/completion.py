@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pds_bids.bids.discovery import visit_folder
-from pds_bids.bids.writing import write_json
+from pds_bids.bids.writing import OUTPUT_FOLDERS, write_json
+
+_SMALL_TEXTS = frozenset({".json", ".bval", ".bvec"})
 
 
 def fingerprint(facts: Mapping[str, Any], inputs: Iterable[Path]) -> str:
@@ -18,23 +20,42 @@ def fingerprint(facts: Mapping[str, Any], inputs: Iterable[Path]) -> str:
     Parameters
     ----------
     facts
-        JSON-like settings, e.g. of the configuration and the model's SHA-256.
+        JSON-like settings, e.g. of the configuration, the model's SHA-256 and the inherited metadata.
     inputs
-        Files read; name, size and time of change count, so that a dataset may move as a whole.
+        Files read. Of small texts (JSON, gradient tables) name and content count, of images name, size and
+        time of change; never the folder, so that a dataset may move as a whole.
 
     Returns
     -------
     str
         SHA-256 in hexadecimal.
     """
-    files = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in sorted(inputs)]
+    files = [(path.name, *_state(path)) for path in sorted(inputs)]
     content = json.dumps({"facts": facts, "files": files}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[str | int, ...]:
+    """What tells one state of a file from another: reading a series of gigabytes would take too long."""
+    if path.suffix in _SMALL_TEXTS:
+        return (hashlib.sha256(path.read_bytes()).hexdigest(),)
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def marker_path(out: Path, subject: str, session: str | None) -> Path:
     """The file that says a visit is complete."""
     return visit_folder(out, subject, session) / "log" / "complete.json"
+
+
+def page_path(out: Path, subject: str, session: str | None) -> Path:
+    """The report of a visit, at the top of the dataset.
+
+    >>> page_path(Path("out"), "01", "02").as_posix()
+    'out/sub-01_ses-02.html'
+    """
+    label = visit_folder(Path(), subject, session).as_posix()
+    return out / f"{label.replace('/', '_')}.html"
 
 
 def is_complete(out: Path, subject: str, session: str | None, fingerprint: str) -> bool:
@@ -78,13 +99,17 @@ def mark_complete(
 
 
 def discard(out: Path, subject: str, session: str | None) -> None:
-    """Delete what a finished run of the visit left: outputs of other settings never stand beside new ones.
+    """Delete all outputs of a visit, finished or not: those of other settings never stand beside new ones.
 
-    The marker goes last: killed in between, the next run starts here again.
+    What earlier runs logged stays, and so do other visits, sessions below the subject's folder included.
+    Everything else in a visit's folders is ours, as `write_dataset_files` makes sure. The marker goes last:
+    killed in between, the next run starts here again.
     """
-    folder = visit_folder(out, subject, session)
-    for name in _read_marker(out, subject, session).get("outputs", {}):
-        path = out / name
-        if path.parent == out or path.parent.parent == folder:  # never more than this visit's own files
+    marker = marker_path(out, subject, session)
+    made = [path for name in OUTPUT_FOLDERS for path in (marker.parents[1] / name).glob("*")]
+    records = marker.parent.glob("*.json")  # and not the lock, which this very run may hold
+    for path in (*made, *records):
+        if path != marker and not path.is_dir():
             path.unlink(missing_ok=True)
-    marker_path(out, subject, session).unlink(missing_ok=True)
+    page_path(out, subject, session).unlink(missing_ok=True)
+    marker.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ METHOD_PAPER = "https://arxiv.org/abs/2511.04963"
 DEVELOPERS = "The pds-bids developers"
 ACKNOWLEDGE = "Cite the software, the method and the input dataset, and say that the volumes are synthetic."
 
+_DESCRIPTION = "dataset_description.json"
+
 _CONTAINER_VARIABLES = {
     "PDS_BIDS_DOCKER_TAG": ("docker", "Tag"),
     "PDS_BIDS_SINGULARITY_URL": ("singularity", "URI"),
@@ -29,8 +31,8 @@ DESCRIPTIONS = {
     "preproc": "Mean of the acquired series after motion correction and bias field correction",
     "brain": "Brain mask of the acquired mean volume",
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
-    "drawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
-    "drawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
+    "synthdrawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
+    "synthdrawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
     "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units",
 }
 """What each `desc-` label of the outputs means."""
@@ -75,33 +77,60 @@ def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
     Raises
     ------
     CannotWriteError
-        If the folder cannot be written, or holds another program's dataset.
+        If the folder cannot be written, or holds another program's dataset or files of the user's own.
     """
-    path = out / "dataset_description.json"
-    _require_ours(path)
     raw = require_dataset(bids_dir)
-    write_json(path, _description(raw, _raw_uri(out, bids_dir), version))
+    texts = _texts(raw)
+    _require_ours(out, texts)
+    # Written before the others, it tells the next run that they are ours.
+    write_json(out / _DESCRIPTION, _description(raw, _raw_uri(out, bids_dir), version))
+    for name, text in texts.items():
+        write_text(out / name, text)
+
+
+def _texts(raw: Mapping[str, Any]) -> dict[str, str]:
+    """File name to content, for all but the description."""
     rows = ["desc_id\tdescription", *(f"desc-{label}\t{text}" for label, text in DESCRIPTIONS.items())]
-    write_text(out / "descriptions.tsv", "\n".join(rows) + "\n")
-    write_json(out / "descriptions.json", {"Description": "What each desc- label of this dataset means"})
-    write_text(out / ".bidsignore", "\n".join(BIDSIGNORE) + "\n")
-    write_text(
-        out / "README.md", _README.format(name=raw["Name"], licence=raw.get("License") or "not stated")
-    )
-    write_text(out / "CITATION.cff", _citation(raw))
+    meaning = {"Description": "What each desc- label of this dataset means"}
+    return {
+        "descriptions.tsv": "\n".join(rows) + "\n",
+        "descriptions.json": json.dumps(meaning, indent=2) + "\n",
+        ".bidsignore": "\n".join(BIDSIGNORE) + "\n",
+        "README.md": _README.format(name=raw["Name"], licence=raw.get("License") or "not stated"),
+        "CITATION.cff": _citation(raw),
+    }
 
 
-def _require_ours(path: Path) -> None:
-    """An output folder that another program owns would lose its description: refuse."""
+def _require_ours(out: Path, names: Iterable[str]) -> None:
+    """Refuse a folder with files or subjects that we would overwrite or clear although we did not make them.
+
+    Raises
+    ------
+    CannotWriteError
+        Naming one of those files.
+    """
+    # Looked for before the description: another process of ours that is just starting writes that one first.
+    foreign = [path for path in (out / name for name in names) if os.path.lexists(path)]
+    foreign += sorted(out.glob("sub-*"))
+    if not _described_by_us(out / _DESCRIPTION) and foreign:
+        raise CannotWriteError(
+            f"{foreign[0]}: is there already and was not made by {PIPELINE}; "
+            "choose another output folder, or move it away"
+        )
+
+
+def _described_by_us(path: Path) -> bool:
+    """False where there is no description; that of another program is an error."""
     try:
         makers = json.loads(path.read_text(encoding="utf-8")).get("GeneratedBy", [{}])
         ours = any(maker.get("Name") == PIPELINE for maker in makers)
     except FileNotFoundError:
-        return
+        return False
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CannotWriteError(f"{path}: cannot be read ({error}); choose another output folder") from error
     if not ours:
         raise CannotWriteError(f"{path}: not made by {PIPELINE}; choose another output folder")
+    return True
 
 
 def _description(raw: Mapping[str, Any], raw_uri: str, version: str) -> dict[str, Any]:

@@ -35,6 +35,23 @@ class Image:
     present: bool
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a data type's folder holds.
+
+    Attributes
+    ----------
+    images
+        Magnitude images of the suffix asked for, in natural order.
+    odd
+        Image files that cannot be used, whatever their suffix: the name is not one of BIDS, or names another
+        subject or session than the folder does.
+    """
+
+    images: tuple[Image, ...] = ()
+    odd: tuple[Path, ...] = ()
+
+
 def labelled_folders(folder: Path, entity: str) -> dict[str, Path]:
     """The `sub-*` or `ses-*` folders of a folder.
 
@@ -63,8 +80,8 @@ def labelled_folders(folder: Path, entity: str) -> dict[str, Path]:
     return {label: found[label] for label in sorted(found, key=natural_key)}
 
 
-def images(folder: Path, suffix: str) -> list[Image]:
-    """Magnitude images of one suffix in one folder, in natural order.
+def list_images(folder: Path, suffix: str) -> Listing:
+    """The images of one suffix in one folder, and the files that are none although they look like one.
 
     Parameters
     ----------
@@ -75,16 +92,35 @@ def images(folder: Path, suffix: str) -> list[Image]:
     """
     try:
         with os.scandir(folder) as entries:
-            named = [(entry, BidsName.parse(entry.name)) for entry in entries if ".nii" in entry.name]
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = [
-        Image(Path(entry.path), name.entities, not entry.is_symlink() or os.path.exists(entry.path))
-        for entry, name in named
-        if name and name.suffix == suffix and name.extension in IMAGE_EXTENSIONS
-        if name.entities.get("part") not in _NOT_MAGNITUDE
-    ]
-    return sorted(found, key=lambda image: natural_key(image.path.name))
+        return Listing()
+    owner = _owner(folder)
+    found: list[Image] = []
+    odd: list[Path] = []
+    for entry in sorted(visible, key=lambda entry: natural_key(entry.name)):
+        if not entry.name.endswith(IMAGE_EXTENSIONS):
+            continue
+        name = BidsName.parse(entry.name)
+        if name is None or name.extension not in IMAGE_EXTENSIONS or _contradicts(name, owner):
+            odd.append(Path(entry.path))
+        elif name.suffix == suffix and name.entities.get("part") not in _NOT_MAGNITUDE:
+            present = not entry.is_symlink() or os.path.exists(entry.path)
+            found.append(Image(Path(entry.path), name.entities, present))
+    return Listing(tuple(found), tuple(odd))
+
+
+def _owner(folder: Path) -> dict[str, str | None]:
+    """Whose a data type's folder is: `sub-01/ses-02/func` gives `{"sub": "01", "ses": "02"}`."""
+    above = folder.parent
+    if not above.name.startswith("ses-"):
+        return {"sub": above.name.removeprefix("sub-"), "ses": None}
+    return {"sub": above.parent.name.removeprefix("sub-"), "ses": above.name.removeprefix("ses-")}
+
+
+def _contradicts(name: BidsName, owner: dict[str, str | None]) -> bool:
+    """Whether the name says something else than the folder; to say less is no contradiction."""
+    return any(name.entities.get(key, label) != label for key, label in owner.items())
 
 
 def visit_folder(root: Path, subject: str, session: str | None) -> Path:
@@ -98,7 +134,7 @@ def find_t1w(bids_dir: Path, subject: str, session: str | None) -> Path | None:
     subject_folder = visit_folder(bids_dir, subject, None)
     own = visit_folder(bids_dir, subject, session)
     for folder in dict.fromkeys((own, subject_folder, *labelled_folders(subject_folder, "ses").values())):
-        for image in images(folder / "anat", "T1w"):
+        for image in list_images(folder / "anat", "T1w").images:
             if image.present:
                 return image.path
     return None

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pds_bids.bids.discovery import find_t1w, images, labelled_folders, visit_folder
+from pds_bids.bids.discovery import find_t1w, labelled_folders, list_images, visit_folder
 from pds_bids.bids.naming import natural_key
 from pds_bids.core.config import Selection
 from pds_bids.core.errors import NotBidsError, NothingSelectedError
@@ -25,13 +25,16 @@ class Visit:
     session
         Label without `ses-`; None in a dataset without sessions.
     acquired
-        Modalities with a series to start from (of the selected task, where one is selected).
+        Modalities with a series that is there, of whatever task.
     has_t1w
         Whether there is a T1w image in this session or in another one of the subject.
     tasks
         BOLD tasks found, selected or not.
     unreadable
         Links that point nowhere and folders that may not be listed: none of them counts as acquired.
+    odd
+        Image files whose name is not one of BIDS, or names another subject or session than their folder
+        does: none of them is used.
     """
 
     subject: str
@@ -40,11 +43,23 @@ class Visit:
     has_t1w: bool
     tasks: tuple[str, ...] = ()
     unreadable: tuple[Path, ...] = ()
+    odd: tuple[Path, ...] = ()
 
     @property
     def missing(self) -> frozenset[Modality]:
-        """Modalities without a series."""
+        """Modalities without a series that is there."""
         return frozenset(Modality) - self.acquired
+
+    @property
+    def unfetched(self) -> frozenset[Modality]:
+        """Modalities of which nothing can be read although something exists: to be fetched, not synthesised.
+
+        >>> link = Path("sub-01/func/sub-01_task-rest_bold.nii.gz")
+        >>> sorted(Visit("01", None, frozenset({Modality.DWI}), has_t1w=True, unreadable=(link,)).unfetched)
+        [<Modality.BOLD: 'bold'>]
+        """
+        places = {name for path in self.unreadable for name in (path.name, path.parent.name)}
+        return frozenset(modality for modality in self.missing if modality.datatype in places)
 
     @property
     def label(self) -> str:
@@ -60,7 +75,7 @@ class Visit:
         return visit_folder(root, self.subject, self.session)
 
     def targets(self, wanted: Iterable[Modality], evaluate: bool) -> tuple[Modality, ...]:
-        """What is to be synthesised: the missing modalities whose other one was acquired.
+        """What is to be synthesised: what is missing and not merely unfetched, from the acquired other one.
 
         Parameters
         ----------
@@ -74,7 +89,7 @@ class Visit:
         >>> Visit("01", None, frozenset({Modality.DWI}), has_t1w=True).targets(Modality, evaluate=False)
         (<Modality.BOLD: 'bold'>,)
         """
-        candidates = frozenset(Modality) if evaluate else self.missing
+        candidates = (frozenset(Modality) if evaluate else self.missing) - self.unfetched
         return tuple(target for target in wanted if target in candidates and target.other in self.acquired)
 
 
@@ -96,7 +111,10 @@ def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
         If a selected participant, session or task does not exist, or nothing is left.
     """
     require_dataset(bids_dir)
-    subjects = labelled_folders(bids_dir, "sub")
+    try:
+        subjects = labelled_folders(bids_dir, "sub")
+    except OSError as error:
+        raise NotBidsError(f"{bids_dir}: cannot be listed ({error.strerror}); grant access to it") from error
     if not subjects:
         raise NotBidsError(f"{bids_dir}: has no sub-* folder; give the folder that holds the subjects")
     _require_known("participant", selection.participants, subjects, bids_dir)
@@ -105,7 +123,7 @@ def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
     known = {session for found in sessions.values() for session in found if session is not None}
     _require_known("session", selection.sessions, known, bids_dir)
     visits = [
-        _visit(bids_dir, subject, session, selection.task)
+        _visit(bids_dir, subject, session)
         for subject in chosen
         for session in sessions[subject]
         if session in selection.sessions or not selection.sessions
@@ -153,26 +171,25 @@ def _sessions(subject_folder: Path) -> list[str | None]:
     return [None, *found] if direct or not found else found
 
 
-def _visit(bids_dir: Path, subject: str, session: str | None, task: str | None) -> Visit:
+def _visit(bids_dir: Path, subject: str, session: str | None) -> Visit:
     folder = visit_folder(bids_dir, subject, session)
     acquired: set[Modality] = set()
     tasks: set[str] = set()
     unreadable: list[Path] = []
+    odd: list[Path] = []
     has_t1w = False
     try:
         for modality in Modality:
-            for image in images(folder / modality.datatype, modality.value):
-                named_task = image.entities.get("task")
-                if named_task:
-                    tasks.add(named_task)
-                if not image.present:
-                    unreadable.append(image.path)
-                elif task is None or named_task in (task, None):
-                    acquired.add(modality)
-        anatomical = images(folder / "anat", "T1w")
+            listing = list_images(folder / modality.datatype, modality.value)
+            odd += listing.odd
+            tasks.update(image.entities["task"] for image in listing.images if "task" in image.entities)
+            unreadable += [image.path for image in listing.images if not image.present]
+            if any(image.present for image in listing.images):
+                acquired.add(modality)
+        anatomical = list_images(folder / "anat", "T1w").images
         unreadable += [image.path for image in anatomical if not image.present]
         has_t1w = any(image.present for image in anatomical) or bool(find_t1w(bids_dir, subject, session))
     except OSError as error:  # one folder that may not be listed is this visit's trouble alone
         unreadable.append(Path(error.filename or folder))
     found = tuple(sorted(tasks, key=natural_key))
-    return Visit(subject, session, frozenset(acquired), has_t1w, found, tuple(unreadable))
+    return Visit(subject, session, frozenset(acquired), has_t1w, found, tuple(unreadable), tuple(odd))

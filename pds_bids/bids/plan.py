@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pds_bids.bids.inventory import Visit
@@ -13,77 +15,112 @@ from pds_bids.core.modality import Modality
 PlanFormat = Literal["table", "list", "json"]
 
 
-def render_plan(visits: Sequence[Visit], selection: Selection, form: PlanFormat = "table") -> str:
+@dataclass(frozen=True)
+class _Row:
+    """One visit, what is still to be synthesised for it, and whether it is complete already."""
+
+    visit: Visit
+    to_do: tuple[Modality, ...]
+    complete: bool
+
+
+def render_plan(
+    visits: Sequence[Visit],
+    selection: Selection,
+    form: PlanFormat = "table",
+    *,
+    done: Collection[Visit] = (),
+) -> str:
     """Describe what a run would do.
 
     Parameters
     ----------
     visits
-        As `inventory` returns them, without those already complete if they should not be listed.
+        As `inventory` returns them.
     selection
         Its `targets` and `evaluate` decide what is to be synthesised.
     form
         `table` for people; `list` for shells: the labels of the participants with something to do, one a
         line, fit for `--participant-label`; `json` for programs.
+    done
+        Those of the visits that are complete, so that a run would leave them alone.
     """
-    renderers: dict[PlanFormat, Callable[[Sequence[Visit], Selection], str]] = {
+    rows = [_row(visit, selection, visit in done) for visit in visits]
+    renderers: dict[PlanFormat, Callable[[Sequence[_Row]], str]] = {
         "table": _table,
         "list": _list,
         "json": _json,
     }
-    return renderers[form](visits, selection)
+    return renderers[form](rows)
 
 
-def _targets(visit: Visit, selection: Selection) -> tuple[Modality, ...]:
-    return visit.targets(selection.targets, selection.evaluate)
+def _row(visit: Visit, selection: Selection, complete: bool) -> _Row:
+    targets = () if complete else visit.targets(selection.targets, selection.evaluate)
+    return _Row(visit, targets, complete)
 
 
-def _remark(visit: Visit, selection: Selection) -> str:
+def _remark(row: _Row) -> str:
+    visit = row.visit
+    remarks = ["complete"] if row.complete else []
     if visit.unreadable:
-        return f"cannot be read: {', '.join(path.name for path in visit.unreadable)}"
-    if _targets(visit, selection):
-        return ""
-    return "nothing to start from" if not visit.acquired else "nothing to do"
+        remarks.append(f"cannot be read (run `datalad get`, or restore it): {_names(visit.unreadable)}")
+    if visit.odd:
+        remarks.append(f"not used, the name does not fit (rename it): {_names(visit.odd)}")
+    if not (row.to_do or row.complete or visit.unreadable):
+        remarks.insert(0, "nothing to do" if visit.acquired else "nothing to start from")
+    return "; ".join(remarks)
 
 
-def _table(visits: Sequence[Visit], selection: Selection) -> str:
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths)
+
+
+def _presence(visit: Visit, modality: Modality) -> str:
+    if modality in visit.acquired:
+        return "yes"
+    return "unfetched" if modality in visit.unfetched else "missing"
+
+
+def _table(rows: Sequence[_Row]) -> str:
     heads = ["subject", "session", *(modality.value for modality in Modality), "T1w", "synthesise", "remark"]
-    rows = [
+    cells = [
         [
-            f"sub-{visit.subject}",
-            f"ses-{visit.session}" if visit.session is not None else "-",
-            *("yes" if modality in visit.acquired else "missing" for modality in Modality),
-            "yes" if visit.has_t1w else "no",
-            ", ".join(_targets(visit, selection)) or "-",
-            _remark(visit, selection),
+            f"sub-{row.visit.subject}",
+            f"ses-{row.visit.session}" if row.visit.session is not None else "-",
+            *(_presence(row.visit, modality) for modality in Modality),
+            "yes" if row.visit.has_t1w else "no",
+            ", ".join(row.to_do) or "-",
+            _remark(row),
         ]
-        for visit in visits
+        for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (heads, ["-" * width for width in widths], *rows)
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (heads, ["-" * width for width in widths], *cells)
     ]
-    to_do = sum(bool(_targets(visit, selection)) for visit in visits)
-    return "\n".join([*lines, "", f"{to_do} of {len(visits)} to synthesise"])
+    return "\n".join([*lines, "", f"{sum(bool(row.to_do) for row in rows)} of {len(rows)} to synthesise"])
 
 
-def _list(visits: Sequence[Visit], selection: Selection) -> str:
-    return "\n".join(dict.fromkeys(visit.subject for visit in visits if _targets(visit, selection)))
+def _list(rows: Sequence[_Row]) -> str:
+    return "\n".join(dict.fromkeys(row.visit.subject for row in rows if row.to_do))
 
 
-def _json(visits: Sequence[Visit], selection: Selection) -> str:
+def _json(rows: Sequence[_Row]) -> str:
     records = [
         {
-            "subject": visit.subject,
-            "session": visit.session,
-            "acquired": sorted(visit.acquired),
-            "missing": sorted(visit.missing),
-            "t1w": visit.has_t1w,
-            "tasks": list(visit.tasks),
-            "synthesise": list(_targets(visit, selection)),
-            "unreadable": [str(path) for path in visit.unreadable],
+            "subject": row.visit.subject,
+            "session": row.visit.session,
+            "acquired": sorted(row.visit.acquired),
+            "missing": sorted(row.visit.missing),
+            "unfetched": sorted(row.visit.unfetched),
+            "t1w": row.visit.has_t1w,
+            "tasks": list(row.visit.tasks),
+            "synthesise": list(row.to_do),
+            "complete": row.complete,
+            "unreadable": [str(path) for path in row.visit.unreadable],
+            "odd": [str(path) for path in row.visit.odd],
         }
-        for visit in visits
+        for row in rows
     ]
     return json.dumps(records, indent=2)

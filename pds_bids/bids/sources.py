@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pds_bids.bids.discovery import Image, find_t1w, images
+from pds_bids.bids.discovery import Image, find_t1w, list_images
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.layout import inherited, metadata, points_nowhere, subject_layout
 from pds_bids.bids.naming import natural_key
@@ -81,7 +81,7 @@ def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | 
         If there is no such series, the task is not clear, or no candidate can be used.
     """
     folder = visit.folder(bids_dir) / modality.datatype
-    found = images(folder, modality.value)
+    found = list_images(folder, modality.value).images
     if not found:
         remedy = "add the series, or leave this participant out"
         raise ParticipantError(folder, f"holds no series named *_{modality.value}.nii[.gz]", remedy)

@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pds_bids.core.errors import CannotWriteError, PdsError, TemporaryError
+from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_SPACE, Volume
 
 PARTIAL_MARK = ".partial-"
 """Begins the name of every unfinished file; hidden, so that no BIDS tool looks at one."""
+
+OUTPUT_FOLDERS = (*(modality.datatype for modality in Modality), "figures")
+"""Where a visit's results lie, below its own folder; a `ses-*` folder beside them is another visit's."""
 
 _DESCRIP_BYTES = 79
 _QFORM_DRIFT_MM = 0.1
@@ -88,8 +92,13 @@ def require_writable(folder: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Delete what a killed run left unfinished in a folder and below; nobody else may be writing there."""
-    for partial in folder.rglob(f"{PARTIAL_MARK}*"):
+    """Delete what a killed run left unfinished in a visit's folder; nobody else may be writing there.
+
+    Another process may be at work in the sessions below a subject's folder: those are left alone.
+    """
+    pattern = f"{PARTIAL_MARK}*"
+    below = (partial for name in (*OUTPUT_FOLDERS, "log") for partial in (folder / name).rglob(pattern))
+    for partial in (*folder.glob(pattern), *below):
         partial.unlink(missing_ok=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import Volume
 from pds_bids.prep.conversion import Matrix, read_matrix, to_ants, write_matrix
+from pds_bids.prep.scratch import linked, scratch_folder
+from pds_bids.prep.timestamps import erase_times
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,6 @@ class Stage:
 RIGID = Stage("Rigid[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
 SIMILARITY = Stage("Similarity[0.1]", "MI", 32, (50,), (4,), (4.0,), sampling=0.25)
 AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
-FINE_RIGID = Stage("Rigid[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
 FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
 SYN = Stage("SyN[0.1,3,0]", "MI", 32, (60, 40, 4), (4, 2, 1), (4.0, 2.0, 1.0))
 SLOPPY_SYN = Stage("SyN[0.2,3,0]", "MI", 32, (10, 0), (4, 1), (4.0, 1.0))
@@ -117,13 +118,13 @@ def estimate_linear(
 
     set_threads(config)
     target, source = to_ants(fixed), to_ants(moving)
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = Path(folder) / "linear"
+    with scratch_folder() as folder:
+        prefix = folder / "linear"
         if start is None:
             images = ",".join(ants.internal.get_pointer_string(image) for image in (target, source))
             initial = f"[{images},1]"
         else:
-            initial = str(write_matrix(np.linalg.inv(start), Path(folder) / "start.mat"))
+            initial = str(write_matrix(np.linalg.inv(start), folder / "start.mat"))
         options = ["--initial-moving-transform", initial]
         if fixed_mask is not None:
             fixed.require(fixed_mask)
@@ -144,31 +145,40 @@ def estimate_warp(
         Displacement fields `<prefix>0Warp.nii.gz` (moving to fixed) and `<prefix>0InverseWarp.nii.gz`.
     """
     set_threads(config)
-    _run([], stages, to_ants(fixed), to_ants(moving), prefix, config)
-    return Path(f"{prefix}0Warp.nii.gz"), Path(f"{prefix}0InverseWarp.nii.gz")
+    results = Path(f"{prefix}0Warp.nii.gz"), Path(f"{prefix}0InverseWarp.nii.gz")
+    with scratch_folder() as folder:
+        _run([], stages, to_ants(fixed), to_ants(moving), folder / prefix.name, config)
+        for result in results:
+            shutil.move(folder / result.name, result)
+    return results
 
 
 def write_composite(transforms: Sequence[Path], path: Path) -> None:
-    """Write a chain of transforms as one ITK composite, uncollapsed.
+    """Write a chain of transforms as one ITK composite, uncollapsed: the same bytes at any time of day.
 
     Parameters
     ----------
     transforms
         In the order of antsApplyTransforms: a point goes through the first one first.
     path
-        `.h5`.
+        Receives HDF5, whatever its name.
     """
     import ants
 
     # antsApplyTransforms wants an image to resample even when it is only to write the chain down.
     stand_in = ants.make_image((2, 2, 2)).clone("double")
-    arguments: list[object] = ["-d", "3", "-i", stand_in, "-r", stand_in, "-o", f"CompositeTransform[{path}]"]
-    for transform in transforms:
-        arguments += ["-t", str(transform)]
-    arguments += ["-z", "1", "-v", "0", "--float", "0", "-e", "0", "-f", "0"]
-    apply = ants.internal.get_lib_fn("antsApplyTransforms")
-    if apply(ants.internal.process_arguments(arguments)) != 0:
-        raise RuntimeError(f"ANTs could not compose {path.name}")
+    with scratch_folder() as folder:
+        made = folder / "composite.h5"
+        arguments: list[object] = ["-d", "3", "-i", stand_in, "-r", stand_in]
+        arguments += ["-o", f"CompositeTransform[{made}]"]
+        for transform in linked(transforms, folder):
+            arguments += ["-t", str(transform)]
+        arguments += ["-z", "1", "-v", "0", "--float", "0", "-e", "0", "-f", "0"]
+        apply = ants.internal.get_lib_fn("antsApplyTransforms")
+        if apply(ants.internal.process_arguments(arguments)) != 0 or not made.is_file():
+            raise RuntimeError("ANTs could not write the composite transform")
+        erase_times(made)
+        shutil.copyfile(made, path)
 
 
 def _run(

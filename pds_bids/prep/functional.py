@@ -35,11 +35,16 @@ def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig) -> Red
     """
     series = open_series(path)
     window = range(min(series.n_volumes, START_WINDOW))
-    means = np.array([np.nanmean(volume.data, dtype=np.float64) for volume in series.volumes(window)])
+    means = np.array([_finite_mean(volume.data) for volume in series.volumes(window)])
     dropped = count_non_steady(means)
     facts: dict[str, Any] = {"modality": "bold", "n_dropped": dropped}
     facts |= {key: metadata[key] for key in ("RepetitionTime", "EchoTime") if key in metadata}
     return reduce_volumes(series, list(range(dropped, series.n_volumes)), facts, [], config)
+
+
+def _finite_mean(data: NDArray[np.float32]) -> float:
+    finite = data[np.isfinite(data)]
+    return float(finite.mean(dtype=np.float64)) if finite.size else 0.0
 
 
 def count_non_steady(means: NDArray[np.float64]) -> int:

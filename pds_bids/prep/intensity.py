@@ -13,7 +13,7 @@ TOP = 2.0
 
 @dataclass(frozen=True)
 class IntensityScale:
-    """Scanner units <-> [-1, 1].
+    """Scanner units -> [-1, 1].
 
     The median, not a high percentile: bright CSF and vessels move the top of the histogram, not its middle.
 
@@ -58,16 +58,7 @@ class IntensityScale:
         relative = self.relative(volume)
         return relative.like(to_network(relative.data))
 
-    def invert(self, volume: Volume) -> Volume:
-        """[-1, 1] -> scanner units (what was clipped stays clipped)."""
-        return volume.like(to_relative(volume.data) * np.float32(self.median))
-
 
 def to_network(relative: np.ndarray) -> np.ndarray:
     """[0, 2] -> [-1, 1]."""
     return relative * (2.0 / TOP) - 1.0
-
-
-def to_relative(network: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> [0, 2], clipped."""
-    return ((network + 1.0) * (TOP / 2.0)).clip(0.0, TOP)

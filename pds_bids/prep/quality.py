@@ -11,6 +11,7 @@ from pds_bids.core.volume import MODEL_GRID, Grid, Volume
 from pds_bids.prep.atlas import template_mask
 from pds_bids.prep.conversion import Matrix, grid_image
 from pds_bids.prep.resampling import field_of_view, resample
+from pds_bids.prep.scratch import linked, scratch_folder
 
 MIN_COVERAGE = 0.60
 MIN_DICE = 0.75
@@ -26,14 +27,19 @@ def overlap(mask: Volume, to_model: Matrix) -> float:
     return float(2 * (moved & brain).sum() / max(int(moved.sum() + brain.sum()), 1))
 
 
-def coverage(reference: Volume, to_model: Matrix) -> float:
-    """Fraction of the template's brain inside the field of view (slices of zeros are not part of it)."""
+def filled_grid(reference: Volume) -> Grid:
+    """The field of view without the slices of zeros at its edges."""
     filled = np.argwhere(reference.data > 0)
     first, last = filled.min(axis=0), filled.max(axis=0)
     affine = reference.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ first
     x, y, z = (int(n) for n in last - first + 1)
-    seen = field_of_view(Grid((x, y, z), affine), MODEL_GRID, to_model)
+    return Grid((x, y, z), affine)
+
+
+def coverage(reference: Volume, to_model: Matrix) -> float:
+    """Fraction of the template's brain inside the field of view."""
+    seen = field_of_view(filled_grid(reference), MODEL_GRID, to_model)
     return float(seen[template_mask().data > 0].mean())
 
 
@@ -57,7 +63,9 @@ def warp_quality(field: Path) -> dict[str, float]:
     """Range of the Jacobian determinant of a displacement field inside the template's brain."""
     import ants
 
-    jacobian = ants.create_jacobian_determinant_image(grid_image(MODEL_GRID), str(field)).numpy()
+    with scratch_folder() as folder:
+        (link,) = linked([field], folder)
+        jacobian = ants.create_jacobian_determinant_image(grid_image(MODEL_GRID), str(link)).numpy()
     low, high = np.percentile(jacobian[template_mask().data > 0], (0.1, 99.9))
     return {"jacobian_min": float(low), "jacobian_max": float(high)}
 

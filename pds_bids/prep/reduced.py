@@ -12,8 +12,10 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import Volume
 from pds_bids.prep.bias import correct_bias
+from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.motion import MAX_VOLUMES, MotionCorrected, average, evenly_spaced
+from pds_bids.prep.orientation import canonical, stored_on
 from pds_bids.prep.series import Series, finite
 
 FEW_VOLUMES = 5
@@ -28,7 +30,7 @@ class Reduced:
     path
         The series.
     volume
-        Motion-corrected, bias-corrected mean; finite, >= 0, native grid.
+        Motion-corrected, bias-corrected mean; finite, >= 0, native grid, axes as stored.
     facts
         JSON-able account of what was done.
     warnings
@@ -60,24 +62,24 @@ def reduce_volumes(
     ParticipantError
         If the volumes cannot be read, or hold no image.
     """
-    chosen = evenly_spaced(indices, MAX_VOLUMES)
-    volumes, notes = _read(series, chosen)
+    with failures_of(series.path, series.warnings):
+        volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES))
+        corrected = average(volumes, config)
+        mean = corrected.mean.like(corrected.mean.data.clip(0))
+        volume = stored_on(correct_bias(mean, brain_mask(mean, series.path), config), series.grid)
     notes = [*series.warnings, *warnings, *notes]
     if len(volumes) < FEW_VOLUMES:
         notes.append(f"the mean is taken over {len(volumes)} volume(s) only: expect noise")
-    corrected = average(volumes, config)
-    mean = corrected.mean.like(corrected.mean.data.clip(0))
-    volume = correct_bias(mean, brain_mask(mean, series.path), config)
     all_facts = facts | {"n_volumes": series.n_volumes, "n_used": len(volumes)} | _motion_facts(corrected)
     return Reduced(series.path, volume, all_facts, tuple(notes))
 
 
 def _read(series: Series, indices: list[int]) -> tuple[list[Volume], list[str]]:
-    """The usable ones among some volumes, and what was wrong with the others."""
+    """The usable ones among some volumes, in canonical axes, and what was wrong with the others."""
     volumes, blemished = [], 0
     for volume in series.volumes(indices):
         blemished += not np.isfinite(volume.data).all()
-        clean = volume.like(finite(volume.data, series.path, "a volume"))
+        clean = canonical(volume.like(finite(volume.data, series.path, "a volume")))
         if np.ptp(clean.data) > 0:
             volumes.append(clean)
     if not volumes:

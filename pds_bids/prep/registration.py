@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Grid, Volume
 from pds_bids.prep.anatomy import affine_through_t1w
 from pds_bids.prep.atlas import template
@@ -24,9 +24,11 @@ from pds_bids.prep.engine import (
     estimate_warp,
     schedule,
 )
+from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import refine_mask
 from pds_bids.prep.quality import MIN_DICE, affine_quality, overlap, warp_quality
 from pds_bids.prep.resampling import Interpolation, resample
+from pds_bids.prep.scratch import linked, scratch_folder
 
 ITK_INTERPOLATORS: dict[Interpolation, str] = {
     "nearest": "nearestNeighbor",
@@ -93,13 +95,23 @@ def align(
     warnings: tuple[str, ...] = ()
     by_t1w = False
     if t1w is not None:
-        through = affine_through_t1w(reference, refined, t1w, matrix, config)
+        through = _through_t1w(reference, refined, t1w, matrix, config)
         if through is not None and _agree(refined, matrix, through):
             matrix, refined, by_t1w = through, refine_mask(mask, through), True
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
     quality = affine_quality(reference, refined, matrix)
     return Alignment(reference.grid, matrix, quality=quality, through_t1w=by_t1w), refined, warnings
+
+
+def _through_t1w(
+    reference: Volume, mask: Volume, t1w: Volume, direct: Matrix, config: PrepConfig
+) -> Matrix | None:
+    try:
+        with failures_of("the T1w image"):
+            return affine_through_t1w(reference, mask, t1w, direct, config)
+    except ParticipantError:
+        return None  # there is another way; a full disk is not caught here
 
 
 def _agree(mask: Volume, direct: Matrix, through: Matrix) -> bool:
@@ -173,12 +185,10 @@ def to_atlas(volume: Volume, alignment: Alignment, interpolation: Interpolation 
     """
     import ants
 
-    with tempfile.TemporaryDirectory() as folder:
-        transforms = [str(path) for path in alignment.syn]
+    with failures_of("the image in atlas space"), scratch_folder() as folder:
+        transforms = [str(path) for path in linked(alignment.syn, folder)]
         if volume.space != MODEL_SPACE:
-            transforms.append(
-                str(write_matrix(np.linalg.inv(alignment.to_model), Path(folder) / "affine.mat"))
-            )
+            transforms.append(str(write_matrix(np.linalg.inv(alignment.to_model), folder / "affine.mat")))
         image = ants.apply_transforms(
             grid_image(MODEL_GRID), to_ants(volume), transforms, ITK_INTERPOLATORS[interpolation]
         )

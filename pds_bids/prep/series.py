@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.errors import ParticipantError
-from pds_bids.core.volume import Volume
+from pds_bids.core.volume import Grid, Volume
 from pds_bids.prep.conversion import Matrix, is_sheared
+from pds_bids.prep.failures import failures_of
 
 MAX_NONFINITE = 0.05
 """Fraction of NaN or infinite voxels beyond which a volume is broken rather than blemished."""
 
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
 """What nibabel raises for truncated, foreign or corrupt files, and for colours instead of numbers."""
+
+NO_AFFINE = "no affine in the header (neither sform nor qform): place, left and right are a guess"
+TWO_AFFINES = "sform and qform disagree: the sform is used"
+HEADER_WARNINGS = frozenset({NO_AFFINE, TWO_AFFINES})
 
 VOXEL_LIMITS_MM = (0.3, 12.0)
 EXTENT_LIMITS_MM = (40.0, 600.0)
@@ -48,6 +55,12 @@ class Series:
         """Length of the fourth axis."""
         return int(self.image.shape[3])
 
+    @property
+    def grid(self) -> Grid:
+        """Of each volume, axes as stored."""
+        x, y, z = self.image.shape[:3]
+        return Grid((int(x), int(y), int(z)), np.asarray(self.image.affine, np.float64))
+
     def volumes(self, indices: Sequence[int]) -> Iterator[Volume]:
         """Read some volumes, scaled as the header says, in rising order: a gzip stream only runs forward.
 
@@ -56,14 +69,14 @@ class Series:
         ParticipantError
             If the file is truncated.
         """
-        affine = np.asarray(self.image.affine, np.float64)
         for index in sorted(indices):
             try:
-                data = np.asarray(self.image.dataobj[..., index], np.float32)
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is counted as infinite
+                    data = np.asarray(self.image.dataobj[..., index], np.float32)
             except UNREADABLE as error:
                 fault = f"volume {index} cannot be read ({error})"
                 raise ParticipantError(self.path, fault, "restore the complete file") from error
-            yield Volume(data, affine)
+            yield Volume(data, self.grid.affine)
 
 
 def finite(data: NDArray[np.float32], path: Path, name: str) -> NDArray[np.float32]:
@@ -88,19 +101,44 @@ def open_series(path: Path) -> Series:
     Raises
     ------
     ParticipantError
-        If the file is no readable NIfTI, is not 4D, has a single volume, or an impossible affine.
+        If the file is no readable NIfTI (1 or 2), is complex, is not 4D, has a single volume, or an
+        impossible affine.
     """
     import nibabel as nb
 
     try:
-        image = nb.Nifti1Image.from_filename(path, keep_file_open=True)
+        with quiet_headers():
+            image = nb.load(path, keep_file_open=True)
+        if not isinstance(image, nb.Nifti1Image):  # NIfTI-2 derives from it
+            raise ValueError(f"it is a {type(image).__name__}")
     except _unopenable() as error:
         raise ParticipantError(path, f"is not a readable NIfTI file ({error})", "restore the file") from error
     if len(image.shape) != 4 or image.shape[3] < 2:
         fault = f"has shape {image.shape}, a 4D series of at least 2 volumes is needed"
         raise ParticipantError(path, fault, "give the whole series")
-    check_geometry(path, np.asarray(image.affine), image.shape[:3])
-    return Series(path, image, _header_warnings(image))
+    if image.get_data_dtype().kind == "c":
+        raise complex_voxels(path)
+    notes = _header_warnings(image)
+    with failures_of(path, notes):
+        check_geometry(path, np.asarray(image.affine), image.shape[:3])
+    return Series(path, image, notes)
+
+
+@contextmanager
+def quiet_headers() -> Iterator[None]:
+    """Keep nibabel from printing what it mends in a header."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def complex_voxels(path: Path) -> ParticipantError:
+    """The error for an image of complex numbers: which part of them is meant is not for us to say."""
+    return ParticipantError(path, "has complex voxels", "give the magnitude image")
 
 
 def check_geometry(path: Path, affine: Matrix, shape: Sequence[int]) -> None:
@@ -136,7 +174,7 @@ def _header_warnings(image: Any) -> tuple[str, ...]:
     sform, sform_code = image.get_sform(coded=True)
     qform, qform_code = image.get_qform(coded=True)
     if sform_code == 0 and qform_code == 0:
-        return ("neither sform nor qform is set: left and right are a guess",)
+        return (NO_AFFINE,)
     if sform_code and qform_code and not np.allclose(sform, qform, atol=0.1):
-        return ("sform and qform disagree: the sform is used",)
+        return (TWO_AFFINES,)
     return ()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pds_bids.core.config import PrepConfig
+from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
+from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
-from pds_bids.prep.quality import require_success
+from pds_bids.prep.orientation import canonical, stored_on
+from pds_bids.prep.quality import filled_grid, require_success
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_model
-from pds_bids.prep.resampling import resample
-from pds_bids.prep.series import check_geometry, finite
+from pds_bids.prep.resampling import field_of_view, resample
+from pds_bids.prep.series import HEADER_WARNINGS, check_geometry, complex_voxels, finite, quiet_headers
 
 FULL_COVERAGE = 0.90
 
@@ -51,7 +55,9 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(reduced: Reduced, t1w: Path | None, work_dir: Path, config: PrepConfig) -> Prepared:
+def prepare(
+    reduced: Reduced, t1w: Path | None, work_dir: Path, config: PrepConfig, *, warp: bool = True
+) -> Prepared:
     """Align a reduced series and carry it to the model grid.
 
     Parameters
@@ -59,35 +65,72 @@ def prepare(reduced: Reduced, t1w: Path | None, work_dir: Path, config: PrepConf
     reduced
         From `reduce_bold` or `reduce_dwi`.
     t1w
-        The subject's T1w image, or None.
+        The subject's T1w image, or None; a broken one is left out with a warning.
     work_dir
         Receives the displacement fields.
+    warp
+        Whether to estimate SyN to the atlas: without it `alignment.syn` is empty and `to_atlas` not for use.
 
     Raises
     ------
     ParticipantError
-        Naming the series: a partial brain, or a registration that failed.
+        Naming the series: no signal, a partial brain, or a registration that failed.
+    TemporaryError
+        If the disk is full.
     """
-    reference = reduced.volume
-    head = None if t1w is None else load_head(t1w)
-    alignment, mask, warnings = align(reference, brain_mask(reference, reduced.path), head, config)
+    notes = tuple(text for text in reduced.warnings if text in HEADER_WARNINGS)
+    with failures_of(reduced.path, notes):
+        prepared = _prepare(reduced, t1w, config)
+        if not warp:
+            return prepared
+        alignment = add_warp(prepared.alignment, prepared.model, work_dir, config)
+    return replace(prepared, alignment=alignment, facts=prepared.facts | _quality_facts(alignment))
+
+
+def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared:
+    """Everything but SyN: estimated in canonical axes, native results in those of the series."""
+    reference, stored = canonical(reduced.volume), reduced.volume.grid
+    head, unused = _usable_head(t1w)
+    alignment, mask, found = align(reference, brain_mask(reference, reduced.path), head, config)
     require_success(reduced.path, alignment.quality)
     share = alignment.quality["coverage"]
     if share < FULL_COVERAGE:
-        warnings += (
-            f"the field of view covers {share:.0%} of the template brain: nothing is known outside it",
-        )
+        found += (f"the field of view covers {share:.0%} of the template brain: nothing is known outside it",)
     model_mask = to_model(mask, alignment)
     model_mask = model_mask.like(model_mask.data > 0.5)
     model = model_mask.like(to_model(reference, alignment, "bspline").data.clip(0) * model_mask.data)
-    alignment = add_warp(alignment, model, work_dir, config)
-    facts = reduced.facts | {
-        "alignment": {name: round(value, 4) for name, value in alignment.quality.items()}
-    }
-    return Prepared(reference, mask, model, model_mask, alignment, facts, reduced.warnings + warnings)
+    if not np.median(model.data[model_mask.data > 0]) > 0:
+        raise ParticipantError(
+            reduced.path, "has no signal in most of the brain", "check the image and its scaling"
+        )
+    return Prepared(
+        reduced.volume,
+        stored_on(mask, stored),
+        model,
+        model_mask,
+        replace(alignment, grid=stored),
+        reduced.facts | _quality_facts(alignment),
+        reduced.warnings + unused + found,
+    )
 
 
-def align_reference(reference: Volume, mask: Volume, prepared: Prepared, config: PrepConfig) -> Volume:
+def _usable_head(t1w: Path | None) -> tuple[Volume | None, tuple[str, ...]]:
+    """The T1w image if there is a sound one, and what was wrong with it if not."""
+    if t1w is None:
+        return None, ()
+    try:
+        return load_head(t1w), ()
+    except ParticipantError as error:
+        return None, (f"{t1w.name}: {error.fault}; the source went to the template directly",)
+
+
+def _quality_facts(alignment: Alignment) -> dict[str, dict[str, float]]:
+    return {"alignment": {name: round(value, 4) for name, value in alignment.quality.items()}}
+
+
+def align_reference(
+    reference: Volume, mask: Volume, prepared: Prepared, config: PrepConfig
+) -> tuple[Volume, Volume]:
     """Carry a second acquired modality to the source's model space, for scoring only.
 
     It is aligned to the source rigidly and follows the source's own affine, so that nothing of it reaches the
@@ -102,25 +145,49 @@ def align_reference(reference: Volume, mask: Volume, prepared: Prepared, config:
 
     Returns
     -------
-    Volume
+    moved
         On `MODEL_GRID`, scanner units, unmasked: the scores use the source's mask.
-    """
-    to_source = align_rigid(prepared.reference, prepared.mask, reference, mask, config)
-    matrix = prepared.alignment.to_model @ to_source
-    moved = resample(reference, MODEL_GRID, matrix, "bspline", space=MODEL_SPACE)
-    return moved.like(moved.data.clip(0))
-
-
-def load_head(path: Path) -> Volume:
-    """Load a T1w image, refusing broken ones.
+    inside
+        1 where the field of view of the reference reaches, 0 beyond; voxels without signal inside it count.
 
     Raises
     ------
     ParticipantError
-        If it cannot be read, is no 3D image of a head, or is full of NaN.
+        If it cannot be registered.
+    TemporaryError
+        If the disk is full.
     """
-    volume = load_volume(path)
+    with failures_of("the reference for scoring"):
+        to_source = align_rigid(
+            canonical(prepared.reference),
+            canonical(prepared.mask),
+            canonical(reference),
+            canonical(mask),
+            config,
+        )
+    matrix = prepared.alignment.to_model @ to_source
+    moved = resample(canonical(reference), MODEL_GRID, matrix, "bspline", space=MODEL_SPACE)
+    inside = field_of_view(filled_grid(reference), MODEL_GRID, matrix)
+    return moved.like(moved.data.clip(0) * inside), moved.like(inside)
+
+
+def load_head(path: Path) -> Volume:
+    """Load a T1w image in canonical axes, refusing broken ones.
+
+    Raises
+    ------
+    ParticipantError
+        If it cannot be read, is complex, constant, no 3D image of a head, or is full of NaN.
+    """
+    with quiet_headers(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            volume = load_volume(path)
+        except np.exceptions.ComplexWarning as error:
+            raise complex_voxels(path) from error
     check_geometry(path, volume.affine, volume.data.shape)
-    return volume.like(
-        finite(volume.data, path, "the image").clip(0, float(np.nanpercentile(volume.data, 99.8)))
-    )
+    data = finite(volume.data, path, "the image")
+    data = data.clip(0, max(float(np.percentile(data, 99.8)), 0.0))
+    if np.ptp(data) == 0:
+        raise ParticipantError(path, "the image is constant", "export it again")
+    return canonical(volume.like(data))

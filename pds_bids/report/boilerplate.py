@@ -15,7 +15,7 @@ from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.report.templating import TEMPLATES, environment
 
 _REDUCTION: Mapping[Modality, str] = {
-    Modality.BOLD: "non-steady-state volumes were dropped and the others aligned rigidly",
+    Modality.BOLD: "non-steady-state volumes, if any, were dropped and the others aligned rigidly",
     Modality.DWI: "the diffusion-weighted volumes of one shell were selected and aligned",
 }
 
@@ -34,6 +34,8 @@ class MethodFacts:
         Volumes of the source series that were averaged.
     through_t1w
         The source was registered by way of the participant's T1-weighted image.
+    native
+        The outputs were also carried to the grid of the source.
     nonlinear
         The outputs were also warped to the atlas by SyN.
     model, model_version, weights_sha256
@@ -53,6 +55,7 @@ class MethodFacts:
     target: Modality
     n_volumes: int
     through_t1w: bool
+    native: bool
     nonlinear: bool
     model: str
     model_version: str

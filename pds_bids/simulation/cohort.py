@@ -24,7 +24,13 @@ from pds_bids.simulation.anatomy import (
     smooth_noise,
 )
 from pds_bids.simulation.physics import dropout_attenuation, rician_mean, tissue_properties
-from pds_bids.simulation.protocol import Acquisition, magnetisation, random_acquisition, uniform
+from pds_bids.simulation.protocol import (
+    Acquisition,
+    magnetisation,
+    random_acquisition,
+    reference_acquisition,
+    uniform,
+)
 
 AIR_CAVITIES_MM = ((0.0, 38.0, -24.0), (-48.0, -18.0, -38.0), (48.0, -18.0, -38.0))
 """Sphenoid and frontal sinuses, left and right ear canals: where the static field is bad."""
@@ -36,8 +42,10 @@ class Pair:
 
     Attributes
     ----------
-    images
-        (X, Y, Z) float32 each.
+    sources
+        (X, Y, Z) float32 each, from any protocol: what the app may be given.
+    targets
+        (X, Y, Z) float32 each, from about the reference protocol: what it is to synthesise.
     masks
         (X, Y, Z) bool each: the brain mask the app would derive from that modality, errors included.
     tissue
@@ -46,7 +54,8 @@ class Pair:
         (160, 192, 176) uint8 truth at 1 mm.
     """
 
-    images: dict[Modality, Tensor]
+    sources: dict[Modality, Tensor]
+    targets: dict[Modality, Tensor]
     masks: dict[Modality, Tensor]
     tissue: Tensor
     structures: Tensor
@@ -179,13 +188,15 @@ def simulate_pair(structures: Tensor, generator: torch.Generator, sd_mm: float =
     field = field_map(generator)
     texture = smooth_noise(MODEL_GRID.shape, 16, 1, generator)[0, 0]
     properties = tissue_properties(generator)
-    images = {}
-    for modality in Modality:
-        scan = random_acquisition(modality, generator)
+
+    def scanned(modality: Modality, scan: Acquisition) -> Tensor:
         fine = magnetisation(modality, properties, scan)[codes]
-        images[modality] = _acquire(_pool(fine[None])[0], field, texture, scan, generator)
+        return _acquire(_pool(fine[None])[0], field, texture, scan, generator)
+
+    sources = {m: scanned(m, random_acquisition(m, generator)) for m in Modality}
+    targets = {m: scanned(m, reference_acquisition(m, generator)) for m in Modality}
     masks = {modality: _brain_mask(structures, generator) for modality in Modality}
     fractions = torch.stack(
         [torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()]
     )
-    return Pair(images, masks, _pool(fractions.float()), structures)
+    return Pair(sources, targets, masks, _pool(fractions.float()), structures)

@@ -36,10 +36,10 @@ TABLE = {
     Structure.SULCAL: (0.85, 2500, 400, 70, 2.6, 0.05),
 }
 
-PROPERTY_SD = 0.06
+PROPERTY_SD = 0.03
 """Standard deviation of the logarithm of every property between subjects [R]."""
 
-PARTLY_VESSELS = {Structure.SULCAL: 0.2, Structure.CHOROID: 0.2, Structure.SOFT: 0.3}
+PARTLY_VESSELS = {Structure.SULCAL: 0.1, Structure.CHOROID: 0.2, Structure.SOFT: 0.3}
 """The same for proton density where a voxel holds who knows how much blood."""
 
 

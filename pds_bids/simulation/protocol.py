@@ -70,6 +70,37 @@ def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquis
     return PROTOCOLS[modality](scan, u)
 
 
+def reference_acquisition(modality: Modality, generator: torch.Generator) -> Acquisition:
+    """Draw from the narrow range around the protocol that synthesised volumes stand for.
+
+    Nothing in a source tells how the target would have been scanned, so what is synthesised has to be
+    defined: it is what this protocol would have shown. Sources come from anywhere (`random_acquisition`).
+    """
+
+    def u(low: float, high: float) -> float:
+        return uniform(generator, low, high)
+
+    sign = 1.0 if u(0, 1) < 0.5 else -1.0
+    scan = Acquisition((u(2.2, 3.0),) * 3, shift_mm=sign * u(0, 3), bias_sd=u(0.01, 0.05))
+    return REFERENCES[modality](scan)
+
+
+def _reference_bold(scan: Acquisition) -> Acquisition:
+    """OASIS-like: TR 2.2 s, TE 30 ms, 90 degrees."""
+    return replace(scan, tr_ms=2200, te_ms=30, flip_deg=90, noise=0.02, n_volumes=50, dropout=90, inflow=1.15)
+
+
+def _reference_dwi(scan: Acquisition) -> Acquisition:
+    """One shell at b = 1000 s/mm2, TR 9 s, TE 85 ms."""
+    return replace(scan, tr_ms=9000, te_ms=85, b_value=1000, noise=0.05, n_volumes=30)
+
+
+REFERENCES: Mapping[Modality, Callable[[Acquisition], Acquisition]] = {
+    Modality.BOLD: _reference_bold,
+    Modality.DWI: _reference_dwi,
+}
+
+
 def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
     return replace(
         scan,

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 class Sample(NamedTuple):
     """One pair as the bank stores it."""
 
-    images: NDArray[np.float16]  # (M, X, Y, Z) arbitrary positive units
+    images: NDArray[np.float16]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units
     masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
     tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
 
@@ -63,7 +63,7 @@ class PairBank:
         folder.mkdir(parents=True, exist_ok=True)
         half = tuple(s // 2 for s in MODEL_GRID.shape)
         shapes = {
-            "images": ((N, *MODEL_GRID.shape), np.float16),
+            "images": ((2, N, *MODEL_GRID.shape), np.float16),
             "masks": ((N, *MODEL_GRID.shape), np.bool_),
             "tissue": ((4, *half), np.uint8),
             "anatomy": ((), np.int64),
@@ -125,12 +125,12 @@ def make_batch(sample: Sample, targets: list[int], generator: torch.Generator | 
     """
     images, masks = torch.from_numpy(sample.images).float(), torch.from_numpy(sample.masks)
     tissue = torch.from_numpy(sample.tissue).float() / 255
-    out, mask_out = torch.empty_like(images), torch.empty(len(targets), 1, *images.shape[2:])
+    out, mask_out = torch.empty_like(images[:, 0]), torch.empty(len(targets), 1, *images.shape[3:])
     for row, target in enumerate(targets):
         mask = masks[row, 1 - target].float()
         mask_out[row, 0] = mask
         for m in range(N):
-            image = images[row, m]
+            image = images[row, int(m == target), m]
             if generator is not None and m != target:
                 image = _disturb(image, generator)
             out[row, m] = model_units(image, mask)

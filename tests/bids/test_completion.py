@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pds_bids.bids.completion import discard, fingerprint, is_complete, mark_complete, marker_path
+from pds_bids.bids.discovery import visit_folder
 
 FACTS = {"model": "abc", "steps": 8, "targets": ["bold"]}
 
@@ -94,17 +95,54 @@ def test_a_marker_that_cannot_be_trusted_is_done_again(out: Path, source: Path, 
     assert not is_complete(out, "01", "1", mark)
 
 
-def test_discarding_deletes_the_outputs_and_forgets(out: Path, source: Path) -> None:
+def test_a_touched_text_is_the_same_work_and_a_changed_one_is_not(source: Path) -> None:
+    for extension in (".json", ".bval", ".bvec"):
+        text = source.with_name(f"sub-01_dwi{extension}")
+        text.write_text("0 1000")
+        before = fingerprint(FACTS, [source, text])
+        os.utime(text, ns=(1, 1))
+        assert fingerprint(FACTS, [source, text]) == before
+        status = text.stat()
+        text.write_text("0 2000")
+        os.utime(text, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert fingerprint(FACTS, [source, text]) != before
+
+
+@pytest.mark.parametrize("session", [None, "1"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_discarding_deletes_all_a_visit_made_finished_or_not(
+    tmp_path: Path, session: str | None, finished: bool
+) -> None:
+    folder = visit_folder(tmp_path, "01", session)
+    made = [folder / name for name in ("func/a.nii.gz", "dwi/b.json", "figures/c.svg", "log/scores.json")]
+    made.append(tmp_path / ("sub-01.html" if session is None else "sub-01_ses-1.html"))
+    kept = [
+        folder / "log/20260101_0/status.json",
+        folder / "log/lock",
+        tmp_path / "sub-01/ses-2/func/a.nii.gz",
+        tmp_path / "sub-01_ses-2.html",
+        tmp_path / "sub-02/dwi/b.json",
+    ]
+    for path in (*made, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("result")
+    if finished:
+        mark_complete(tmp_path, "01", session, "0", made[:1])
+    discard(tmp_path, "01", session)
+    discard(tmp_path, "01", session)
+    assert not any(path.exists() for path in (*made, marker_path(tmp_path, "01", session)))
+    assert all(path.exists() for path in kept)
+
+
+def test_the_marker_is_discarded_last(out: Path, source: Path, monkeypatch) -> None:
     mark = fingerprint(FACTS, [source])
-    made = outputs(out)
-    mark_complete(out, "01", "1", mark, made)
-    bystander = made[0].with_name("of-another-program.txt")
-    bystander.write_text("stays")
+    mark_complete(out, "01", "1", mark, outputs(out))
+    deleted: list[Path] = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: deleted.append(path))
     discard(out, "01", "1")
-    discard(out, "01", "1")
-    assert not is_complete(out, "01", "1", mark)
-    assert not any(path.exists() for path in made)
-    assert bystander.exists()
+    assert outputs(out)[0] in deleted
+    assert deleted[-1] == marker_path(out, "01", "1")
+    assert deleted.count(deleted[-1]) == 1
 
 
 def test_discarding_touches_no_other_visit(out: Path, source: Path) -> None:

@@ -55,7 +55,7 @@ def write_visit(out: Path, subject: str, session: str | None, source: Modality) 
     for space in SPACES:
         for desc in ("preproc", "brain"):
             write_image(out, subject, session, source, space, desc)
-        for desc in ("synth", "synthstd", "drawmean", "drawstd"):
+        for desc in ("synth", "synthstd", "synthdrawmean", "synthdrawstd"):
             write_image(out, subject, session, source.other, space, desc)
     ends = (source.mean_suffix, ATLAS_SPACE)
     for start, end in (ends, ends[::-1]):
@@ -192,3 +192,32 @@ def test_the_dataset_of_another_program_is_left_alone(build_tree, tmp_path: Path
     with pytest.raises(CannotWriteError, match="choose another output folder"):
         write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
     assert (tmp_path / "out" / "dataset_description.json").read_text() == existing
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CITATION.cff", ".bidsignore", "descriptions.tsv", "descriptions.json", "sub-01/x.nii"],
+)
+def test_files_of_the_users_own_are_left_alone(build_tree, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    write_text(out / name, "mine")
+    with pytest.raises(CannotWriteError, match=rf"{name.partition('/')[0]}: .* choose another output folder"):
+        write_dataset_files(out, build_tree(RAW), "1.0")
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_start_that_was_killed_half_way_is_finished(build_tree, tmp_path: Path) -> None:
+    raw, out = build_tree(RAW), tmp_path / "out"
+    write_dataset_files(out, raw, "1.0")
+    whole = {path.name: path.read_text() for path in out.iterdir()}
+    (out / "README.md").unlink()
+    write_text(out / "CITATION.cff", "of an earlier version")
+    write_dataset_files(out, raw, "1.0")
+    assert {path.name: path.read_text() for path in out.iterdir()} == whole
+
+
+def test_files_that_are_not_in_the_way_do_no_harm(build_tree, tmp_path: Path) -> None:
+    write_text(tmp_path / "out" / "notes.txt", "mine")
+    write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"

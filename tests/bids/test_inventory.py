@@ -101,6 +101,67 @@ def test_a_dangling_link_is_not_acquired_but_remembered(build_tree) -> None:
     assert visit.unreadable == (root / "sub-01/func/sub-01_task-rest_bold.nii.gz",)
 
 
+@pytest.mark.parametrize("evaluate", [True, False])
+def test_what_is_not_fetched_is_not_synthesised(build_tree, evaluate: bool) -> None:
+    root = build_tree({"sub-01/func/sub-01_task-rest_bold.nii.gz": None, "sub-01/dwi/sub-01_dwi.nii.gz": ""})
+    visit = only(inventory(root, Selection()))
+    assert (visit.missing, visit.unfetched) == ({BOLD}, {BOLD})
+    assert visit.targets(tuple(Modality), evaluate) == ()
+
+
+def test_one_run_that_is_there_is_enough(build_tree) -> None:
+    root = build_tree(
+        {
+            "sub-01/func/sub-01_task-rest_run-1_bold.nii.gz": None,
+            "sub-01/func/sub-01_task-rest_run-2_bold.nii.gz": "",
+            "sub-01/anat/sub-01_T1w.nii.gz": None,
+        }
+    )
+    visit = only(inventory(root, Selection()))
+    assert visit.unfetched == frozenset()
+    assert visit.targets(tuple(Modality), evaluate=False) == (DWI,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dwi/sub-02_dwi.nii.gz",
+        "dwi/sub-01_ses-2_dwi.nii",
+        "dwi/sub-02_sbref.nii.gz",
+        "dwi/sub-01_dwi_old.nii.gz",
+        "dwi/scan 3.nii",
+        "dwi/sub-01_dwi.v2.nii.gz",
+    ],
+)
+@pytest.mark.parametrize("session", [None, "1"])
+def test_an_image_whose_name_does_not_fit_is_reported_and_never_used(
+    build_tree, name: str, session: str | None
+) -> None:
+    folder, stem = ("sub-01", "sub-01") if session is None else ("sub-01/ses-1", "sub-01_ses-1")
+    root = build_tree({f"{folder}/{name}": "", f"{folder}/func/{stem}_task-rest_bold.nii.gz": ""})
+    visit = only(inventory(root, Selection()))
+    assert visit.acquired == {BOLD}
+    assert visit.odd == (root / folder / name,)
+
+
+def test_what_is_no_image_and_what_says_less_than_its_folder_is_not_odd(build_tree) -> None:
+    root = build_tree(
+        {
+            "sub-01/ses-1/dwi/sub-01_dwi.nii.gz": "",
+            "sub-01/ses-1/dwi/._sub-01_ses-1_dwi.nii.gz": "",
+            "sub-01/ses-1/dwi/notes.txt": "",
+            "sub-01/ses-1/func/sub-01_ses-1_task-rest_events.tsv": "",
+        }
+    )
+    visit = only(inventory(root, Selection()))
+    assert (visit.acquired, visit.odd) == ({DWI}, ())
+
+
+def test_the_t1w_of_another_subject_is_no_t1w(build_tree) -> None:
+    root = build_tree({"sub-01/anat/sub-02_T1w.nii.gz": "", "sub-01/dwi/sub-01_dwi.nii.gz": ""})
+    assert not only(inventory(root, Selection())).has_t1w
+
+
 def test_a_link_to_content_is_acquired(build_tree) -> None:
     root = build_tree({"sub-01/dwi/sub-01_dwi.nii.gz": None, ".git/annex/objects/nowhere": "content"})
     link = root / "sub-01/dwi/sub-01_dwi.nii.gz"
@@ -117,7 +178,7 @@ def test_malformed_labels_are_ignored_with_a_warning(build_tree, caplog) -> None
     assert "sub-01_old" in caplog.text
 
 
-def test_the_task_filter_counts_only_that_task(build_tree) -> None:
+def test_the_task_makes_no_acquired_bold_missing(build_tree) -> None:
     root = build_tree(
         {
             "sub-01/func/sub-01_task-rest_bold.nii.gz": "",
@@ -126,7 +187,7 @@ def test_the_task_filter_counts_only_that_task(build_tree) -> None:
         }
     )
     acquired = [visit.acquired for visit in inventory(root, Selection(task="rest"))]
-    assert acquired == [{BOLD}, {DWI}]
+    assert acquired == [{BOLD}, {BOLD, DWI}]
     with pytest.raises(NothingSelectedError, match="no task gambling; choose from those it has: nback, rest"):
         inventory(root, Selection(task="gambling"))
 
@@ -218,6 +279,33 @@ def test_the_shared_datasets(shared_data: Path) -> None:
     }
     assert acquired.pop("t01") == set()
     assert all(found == ({BOLD} if subject.startswith("b") else {DWI}) for subject, found in acquired.items())
+
+
+def test_a_dataset_that_may_not_be_listed_is_one_line(build_tree, monkeypatch) -> None:
+    root = build_tree({"sub-01/dwi/sub-01_dwi.nii.gz": ""})
+
+    def refuse(path: Path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(NotBidsError, match="cannot be listed") as caught:
+        inventory(root, Selection())
+    assert str(caught.value) == f"{root}: cannot be listed (Permission denied); grant access to it"
+
+
+def test_a_locked_modality_is_not_synthesised(build_tree, monkeypatch) -> None:
+    root = build_tree({"sub-01/func/sub-01_task-rest_bold.nii.gz": "", "sub-01/dwi/sub-01_dwi.nii.gz": ""})
+    scandir = os.scandir
+
+    def refuse(path: Path):
+        if Path(path).name == "dwi":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    visit = only(inventory(root, Selection()))
+    assert (visit.acquired, visit.unfetched) == ({BOLD}, {DWI})
+    assert visit.targets(tuple(Modality), evaluate=False) == ()
 
 
 @pytest.mark.parametrize("folder", ["sub-01", "sub-01/dwi"])

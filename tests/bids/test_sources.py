@@ -102,6 +102,19 @@ def test_several_tasks_without_rest_are_listed(build_tree) -> None:
         select(root, BOLD, task="rest")
 
 
+def test_a_task_that_only_others_have_is_an_error_of_this_participant(build_tree) -> None:
+    root = build_tree({**bold(task_nback=9), "sub-02/func/sub-02_task-rest_bold.nii.gz": 5})
+    visit = inventory(root, Selection(task="rest"))[0]
+    assert visit.acquired == {BOLD}
+    with pytest.raises(ParticipantError, match="has no task rest; choose --task-id from nback"):
+        select_series(root, visit, BOLD, "rest")
+
+
+def test_a_longer_series_of_another_subject_is_never_taken(build_tree) -> None:
+    root = build_tree({**bold(task_rest=5), "sub-01/func/sub-02_task-rest_bold.nii.gz": 50})
+    assert select(root, BOLD).path.name == "sub-01_task-rest_bold.nii.gz"
+
+
 def test_of_several_runs_the_longest_then_the_first(build_tree) -> None:
     root = build_tree(bold(task_rest_run_1=5, task_rest_run_2=9, task_rest_run_10=9))
     series = select(root, BOLD)

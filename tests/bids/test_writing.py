@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pds_bids.bids.writing import (
+    PARTIAL_MARK,
     atomic_write,
     remove_partial,
     write_json,
@@ -62,14 +63,24 @@ def test_a_killed_writer_leaves_only_what_the_next_run_removes(tmp_path: Path) -
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     assert not path.exists()
     assert len(names(path.parent)) == 1
-    remove_partial(tmp_path)
+    remove_partial(path.parent)
     assert names(path.parent) == []
 
 
 def test_remove_partial_spares_complete_files(tmp_path: Path) -> None:
-    write_text(tmp_path / "sub-01" / "partial-x.txt", "whole")
+    write_text(tmp_path / "sub-01" / "func" / "partial-x.txt", "whole")
+    remove_partial(tmp_path / "sub-01")
+    assert names(tmp_path / "sub-01" / "func") == ["partial-x.txt"]
+
+
+def test_remove_partial_spares_the_sessions_beside_a_sessionless_visit(tmp_path: Path) -> None:
+    mark = f"{PARTIAL_MARK}1-2-x.nii"
+    own = [tmp_path / folder / mark for folder in ("", "func", "dwi", "figures", "log", "log/20260101_0")]
+    busy = tmp_path / "ses-1" / "func" / mark
+    for path in (*own, busy):
+        write_text(path, "half")
     remove_partial(tmp_path)
-    assert names(tmp_path / "sub-01") == ["partial-x.txt"]
+    assert [path for path in (*own, busy) if path.exists()] == [busy]
 
 
 def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:

@@ -59,6 +59,22 @@ def head(make_head: Callable[[Grid], Volume], native_grid: Grid) -> Volume:
     return make_head(native_grid)
 
 
+@pytest.fixture(scope="session")
+def stored_as() -> Callable[[Volume, str], Volume]:
+    """The same voxels, stored along other axes (by nibabel, not by the package)."""
+    import nibabel as nb
+
+    def turn(volume: Volume, codes: str) -> Volume:
+        image = nb.Nifti1Image(volume.data, volume.affine)
+        change = nb.orientations.ornt_transform(
+            nb.orientations.io_orientation(volume.affine), nb.orientations.axcodes2ornt(codes)
+        )
+        turned = image.as_reoriented(change)
+        return Volume(np.asarray(turned.dataobj, np.float32), turned.affine)
+
+    return turn
+
+
 @pytest.fixture
 def save_series(tmp_path: Path) -> Callable[..., Path]:
     """Write volumes as one 4D NIfTI file."""

@@ -1,3 +1,4 @@
+import nibabel as nb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +51,27 @@ def test_blemishes_are_warned_about(head, save_series, sloppy):
     text = " ".join(reduce_bold(path, {}, sloppy).warnings)
     assert "NaN or infinite voxels in 1 volume" in text
     assert "1 empty volume" in text
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_voxels_make_no_noise(head, save_series, sloppy):
+    spoilt = head.data.copy()
+    spoilt[0, 0], spoilt[0, 1] = np.inf, -np.inf
+    path = save_series([head.data, spoilt, np.full_like(spoilt, 1.0), head.data], head.affine)
+    assert reduce_bold(path, {}, sloppy).facts["n_dropped"] == 0
+
+
+@pytest.mark.parametrize("codes", ["LAS", "SAR"])
+def test_storage_does_not_matter(codes, head, stored_as, save_series, sloppy):
+    def reduced(volume, name):
+        moved = np.roll(volume.data, 1, axis=nb.aff2axcodes(volume.affine).index("S"))
+        return reduce_bold(save_series([volume.data, moved, volume.data], volume.affine, name), {}, sloppy)
+
+    was = reduced(head, "ras_bold.nii.gz").volume
+    turned = stored_as(head, codes)
+    now = reduced(turned, "turned_bold.nii.gz").volume
+    assert now.grid.matches(turned.grid)
+    np.testing.assert_allclose(now.data, stored_as(was, codes).data, rtol=1e-4, atol=1e-2)
 
 
 def test_constant_series_are_an_error(head, save_series, sloppy):

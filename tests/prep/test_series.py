@@ -1,5 +1,6 @@
 import gzip
 import re
+import struct
 from pathlib import Path
 
 import nibabel as nb
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from pds_bids.core.errors import ParticipantError
-from pds_bids.prep.series import finite, open_series
+from pds_bids.prep.series import NO_AFFINE, finite, open_series
 
 AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
 SHAPE = (20, 21, 22, 6)
@@ -98,6 +99,42 @@ def test_conflicting_forms_are_a_warning(tmp_path, data):
     series = open_series(path)
     assert "disagree" in series.warnings[0]
     np.testing.assert_allclose(next(series.volumes([0])).affine, AFFINE)
+
+
+def test_nifti_2_is_read(tmp_path, data):
+    path = tmp_path / "a.nii.gz"
+    nb.save(nb.Nifti2Image(data, AFFINE), path)
+    np.testing.assert_array_equal(next(open_series(path).volumes([3])).data, data[..., 3])
+
+
+def test_other_formats_and_complex_numbers_are_refused(tmp_path, data):
+    with pytest.raises(ParticipantError, match="complex voxels; give the magnitude"):
+        open_series(write(tmp_path / "a.nii", data.astype(np.complex64)))
+    nb.save(nb.MGHImage(data.astype(np.float32), AFFINE), tmp_path / "a.mgz")
+    with pytest.raises(ParticipantError, match="not a readable NIfTI"):
+        open_series(tmp_path / "a.mgz")
+
+
+def test_no_affine_is_said_in_every_fault(tmp_path, data):
+    path = write(tmp_path / "a.nii", data)
+    raw = bytearray(path.read_bytes())
+    raw[252:256] = bytes(4)  # qform_code and sform_code
+    path.write_bytes(raw)
+    assert open_series(path).warnings == (NO_AFFINE,)
+    struct.pack_into("<f", raw, 80, 0.001)  # pixdim[1]
+    path.write_bytes(raw)
+    with pytest.raises(ParticipantError, match=r"voxels of.*no affine in the header"):
+        open_series(path)
+
+
+def test_headers_are_mended_in_silence(tmp_path, data, capfd):
+    path = write(tmp_path / "a.nii", data)
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<h", raw, 72, 33)  # bitpix that contradicts the data type
+    struct.pack_into("<h", raw, 252, 77)  # an unknown qform_code
+    path.write_bytes(raw)
+    open_series(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_few_nan_become_zero_and_many_are_an_error(tmp_path):

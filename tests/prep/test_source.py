@@ -1,5 +1,6 @@
 import pickle
 
+import nibabel as nb
 import numpy as np
 import pytest
 
@@ -10,6 +11,8 @@ from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.registration import to_native
+from pds_bids.prep.series import NO_AFFINE
 from pds_bids.prep.source import align_reference, load_head, prepare
 
 
@@ -42,7 +45,9 @@ def test_a_reference_follows_the_source(prepared, head, sloppy):
     shifted[:3, 3] += (5.0, -3.0, 4.0)
     other = Volume(head.data, shifted)
     before = prepared.model.data.copy()
-    moved = align_reference(other, brain_mask(other), prepared, sloppy)
+    moved, reach = align_reference(other, brain_mask(other), prepared, sloppy)
+    assert moved.grid.matches(MODEL_GRID)
+    assert reach.grid.matches(MODEL_GRID)
     inside = prepared.model_mask.data > 0
     assert np.corrcoef(moved.data[inside], prepared.model.data[inside])[0, 1] > 0.97
     np.testing.assert_array_equal(prepared.model.data, before)
@@ -54,6 +59,62 @@ def test_a_slab_is_an_error_that_names_the_file(head, sloppy, tmp_path):
     slab = Volume(head.data[:, :, 26:36], affine)
     with pytest.raises(ParticipantError, match=r"slab\.nii\.gz.*(covers|part of the brain|failed|scales)"):
         prepare(Reduced(tmp_path / "slab.nii.gz", slab, {}, ()), None, tmp_path, sloppy)
+
+
+@pytest.mark.parametrize("codes", ["LAS", "SAR", "PSL"])
+def test_storage_does_not_matter(codes, head, stored_as, prepared, sloppy, tmp_path):
+    turned = stored_as(head, codes)
+    now = prepare(Reduced(tmp_path / "bold.nii.gz", turned, {}, ()), None, tmp_path, sloppy, warp=False)
+    assert now.alignment.syn == ()
+    for volume in (now.reference, now.mask):
+        assert volume.data.shape == turned.data.shape
+        np.testing.assert_array_equal(volume.affine, turned.affine)
+    assert now.alignment.grid.matches(turned.grid)
+    np.testing.assert_array_equal(now.reference.data, turned.data)
+    np.testing.assert_array_equal(now.mask.data, stored_as(prepared.mask, codes).data)
+    np.testing.assert_allclose(now.alignment.to_model, prepared.alignment.to_model, atol=1e-6)
+    difference = now.model.data - prepared.model.data
+    assert np.sqrt(np.mean(difference**2) / np.mean(prepared.model.data**2)) < 0.001
+    home = to_native(prepared.model, now.alignment)
+    expected = stored_as(to_native(prepared.model, prepared.alignment), codes)
+    np.testing.assert_allclose(home.data, expected.data, atol=0.05)
+
+
+def test_dropout_lies_inside_the_field_of_view(prepared, head, sloppy):
+    spoilt = head.data.copy()
+    spoilt[22:28, 26:32, 20:24] = 0
+    cut = head.like(spoilt)
+    cut.data[:, :, 34:] = 0
+    moved, reach = align_reference(
+        cut, prepared.mask.like(prepared.mask.data * (cut.data > 0)), prepared, sloppy
+    )
+    brain = prepared.model_mask.data > 0
+    assert set(np.unique(reach.data)) == {0.0, 1.0}
+    assert ((moved.data == 0) & brain & (reach.data > 0)).sum() > 100
+    assert not moved.data[reach.data == 0].any()
+    assert 0.02 < (brain & (reach.data == 0)).sum() / brain.sum() < 0.5
+
+
+def test_a_series_without_signal_is_named(prepared, head, sloppy, tmp_path, monkeypatch):
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (prepared.alignment, prepared.mask, ()))
+    dim = head.like(head.data - 5000.0)
+    with pytest.raises(ParticipantError, match=r"dim\.nii\.gz: has no signal.*\(no affine in the header"):
+        prepare(Reduced(tmp_path / "dim.nii.gz", dim, {}, (NO_AFFINE,)), None, tmp_path, sloppy)
+
+
+@pytest.mark.parametrize("fault", ["cannot be read", "constant", "complex"])
+def test_a_series_survives_a_broken_t1w(fault, head, prepared, sloppy, tmp_path, monkeypatch):
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (prepared.alignment, prepared.mask, ()))
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    if fault == "cannot be read":
+        path.write_bytes(b"nothing")
+    else:
+        values = np.full(head.data.shape, 7, np.float32 if fault == "constant" else np.complex64)
+        nb.save(nb.Nifti1Image(values, head.affine), path)
+    made = prepare(Reduced(tmp_path / "bold.nii.gz", head, {}, ()), path, tmp_path, sloppy, warp=False)
+    (warning,) = made.warnings
+    assert warning.startswith("sub-01_T1w.nii.gz: ")
+    assert fault in warning
 
 
 def test_a_broken_t1w_is_an_error(tmp_path):
@@ -78,7 +139,7 @@ def test_a_real_pair(shared_data, tmp_path):
     prepared = prepare(bold, root / "sub-01/anat/sub-01_T1w.nii.gz", tmp_path, PrepConfig())
     assert prepared.warnings == ()
     assert prepared.alignment.quality["dice"] > 0.92
-    reference = align_reference(dwi.volume, brain_mask(dwi.volume), prepared, PrepConfig())
+    reference, _ = align_reference(dwi.volume, brain_mask(dwi.volume), prepared, PrepConfig())
     inside = prepared.model_mask.data > 0
     assert np.mean(reference.data[inside] > 0) > 0.99
 

@@ -34,24 +34,24 @@ def test_a_pair_follows_from_its_seed(phantom, pair, still):
     again = simulated(phantom, 1)
 
     for modality in Modality:
-        assert torch.equal(again.images[modality], pair.images[modality])
+        assert torch.equal(again.targets[modality], pair.targets[modality])
         assert torch.equal(again.masks[modality], pair.masks[modality])
-        assert not torch.allclose(still.images[modality], pair.images[modality])
+        assert not torch.allclose(still.targets[modality], pair.targets[modality])
     assert torch.equal(again.structures, pair.structures)
 
 
 def test_shapes(pair):
-    assert set(pair.images) == set(pair.masks) == set(Modality)
+    assert set(pair.sources) == set(pair.targets) == set(pair.masks) == set(Modality)
     for modality in Modality:
-        assert pair.images[modality].shape == pair.masks[modality].shape == MODEL_GRID.shape
-        assert (pair.images[modality].dtype, pair.masks[modality].dtype) == (torch.float32, torch.bool)
+        assert pair.targets[modality].shape == pair.masks[modality].shape == MODEL_GRID.shape
+        assert (pair.targets[modality].dtype, pair.masks[modality].dtype) == (torch.float32, torch.bool)
     assert pair.tissue.shape == (3, *MODEL_GRID.shape)
     assert (pair.structures.shape, pair.structures.dtype) == (FINE_SHAPE, torch.uint8)
 
 
 @pytest.mark.parametrize("modality", Modality)
 def test_images_are_magnitudes_and_air_is_dark(pair, modality):
-    image, mask = pair.images[modality], pair.masks[modality]
+    image, mask = pair.targets[modality], pair.masks[modality]
     air = block_share(pair.structures, Structure.AIR)[None, None]
     far = -torch.nn.functional.max_pool3d(-air, 13, 1, 6)[0, 0] == 1  # over 12 mm from the head
 
@@ -91,7 +91,7 @@ def test_contrast_is_that_of_the_modality(still, phantom):
 
     def mean(modality: Modality, structure: Structure) -> float:
         inside = block_share(phantom, structure) == 1
-        return float(still.images[modality][inside].mean())
+        return float(still.targets[modality][inside].mean())
 
     assert mean(Modality.BOLD, Structure.CSF) > mean(Modality.BOLD, Structure.WHITE)
     assert mean(Modality.DWI, Structure.CSF) < 0.7 * mean(Modality.DWI, Structure.WHITE)

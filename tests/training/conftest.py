@@ -27,7 +27,7 @@ def drawn_sample(seed: int) -> Sample:
     fractions = np.concatenate([tissue, ~tissue.any(0, keepdims=True)]).astype(np.float32)
     contrast = np.array([[1.0, 0.8, 1.3, 0.02], [1.0, 1.2, 0.4, 0.02]]) * random.uniform(300, 900, (2, 1))
     images = np.einsum("mt,txyz->mxyz", contrast, fractions)
-    images *= 1 + 0.03 * random.standard_normal(images.shape)
+    images = images * (1 + 0.03 * random.standard_normal((2, *images.shape)))  # as source, as target
     masks = np.stack([radius < 0.82, radius < 0.78])
     blocks = fractions.reshape(4, *(k for n in MODEL_GRID.shape for k in (n // 2, 2))).mean((2, 4, 6))
     return Sample(images.astype(np.float16), masks, (255 * blocks).round().astype(np.uint8))

@@ -79,7 +79,7 @@ def test_a_bank_for_reading_cannot_be_written(bank, samples):
 def test_an_empty_bank_holds_zeros(tmp_path):
     bank = PairBank.create(tmp_path / "new" / "bank", 1)
 
-    assert bank.get([0]).images.shape == (1, len(Modality), *MODEL_GRID.shape)
+    assert bank.get([0]).images.shape == (1, 2, len(Modality), *MODEL_GRID.shape)
     assert not bank.get([0]).images.any()
 
 
@@ -102,7 +102,7 @@ def test_a_batch_is_in_model_units(sample):
 def test_nothing_of_the_target_reaches_the_source(sample, target, augmented, generator):
     """The leak traps: another target volume, or another mask of it, changes neither source nor mask."""
     images, masks = sample.images.copy(), sample.masks.copy()
-    images[:, target] = np.random.default_rng(5).uniform(0, 60_000, images[:, target].shape)
+    images[:, :, target] = np.random.default_rng(5).uniform(0, 60_000, images[:, :, target].shape)
     masks[:, target] = ~masks[:, target]
 
     def batch(from_sample: Sample):

@@ -1,0 +1,43 @@
+"""The folder ANTs works in: it reads commas, brackets and blanks in a name as its own syntax."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pds_bids.core.errors import CannotWriteError
+
+SAFE = re.compile(r"[\w./~+-]+", re.ASCII)
+FALLBACKS = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A private folder with a name that ANTs reads as one name; gone afterwards.
+
+    Raises
+    ------
+    CannotWriteError
+        If there is no place for it.
+    """
+    with tempfile.TemporaryDirectory(prefix="pds-bids-", dir=scratch_parent()) as folder:
+        yield Path(folder)
+
+
+def scratch_parent() -> Path:
+    """The temporary folder of the system, or a common one where its name is not safe."""
+    for candidate in (tempfile.gettempdir(), *FALLBACKS):
+        if SAFE.fullmatch(candidate) and Path(candidate).is_dir():
+            return Path(candidate)
+    raise CannotWriteError("no temporary folder has a name that ANTs can read; set TMPDIR to a plain one")
+
+
+def linked(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Files under plain names: links to them inside a scratch folder, in the same order."""
+    links = [folder / f"{i}_{path.name}" for i, path in enumerate(paths)]
+    for link, path in zip(links, paths, strict=True):
+        link.symlink_to(path.resolve())
+    return links
