@@ -46,7 +46,7 @@ _README = """\
 
 For every subject and session with one of the two modalities, mean fMRI (BOLD) and mean dMRI (trace), this
 dataset holds the other one as a **synthetic** volume, predicted by a network from the acquired one.
-Nothing named `desc-synth` or `desc-synthstd` was measured.
+Nothing named `desc-synth...` was measured.
 
 - A mean volume has no time axis and no gradient table: no connectivity, no tractography.
 - Intensities are relative: the median of the brain is 1.
