@@ -12,6 +12,7 @@ FULL = MethodFacts(
     target=Modality.DWI,
     n_volumes=176,
     through_t1w=True,
+    native=True,
     nonlinear=True,
     model="base",
     model_version="1",
