@@ -138,7 +138,9 @@ def test_the_group_level_reads_outputs_only(finished: Finished, tmp_path: Path) 
     ]
 
 
-def test_one_thread_gives_the_same_bits_again_and_other_settings_replace_them(finished: Finished, tmp_path: Path) -> None:
+def test_one_thread_repeats_itself_and_other_settings_replace_the_outputs(
+    finished: Finished, tmp_path: Path
+) -> None:
     config = elsewhere(finished.config, tmp_path, "03")
     assert participant.run(config) == 0
     first = {k: v for k, v in images(finished.config.output_dir).items() if k.startswith("sub-03")}

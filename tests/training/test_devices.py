@@ -27,7 +27,8 @@ def test_a_pair_is_simulated_where_its_generator_lives(device):
 
     pair = simulate_pair(head, torch.Generator(device).manual_seed(0))
 
-    for tensor in (*pair.sources.values(), *pair.targets.values(), *pair.masks.values(), pair.tissue, pair.structures):
+    images = (*pair.sources.values(), *pair.targets.values())
+    for tensor in (*images, *pair.masks.values(), pair.tissue, pair.structures):
         assert tensor.device.type == device
         assert torch.isfinite(tensor.float()).all()
 
