@@ -121,7 +121,12 @@ def test_a_rerun_repeats_nothing_complete(finished: Finished, capsys: pytest.Cap
 
 def test_the_validator_finds_no_fault(finished: Finished) -> None:
     group.run(finished.config)
-    command = ["bids-validator-deno", str(finished.config.output_dir), "--format", "json"]
+    command = [
+        str(Path(sys.executable).with_name("bids-validator-deno")),
+        str(finished.config.output_dir),
+        "--format",
+        "json",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     issues = json.loads(run.stdout)["issues"]["issues"]
     assert [(i["severity"], i["code"], i.get("location")) for i in issues] == []
