@@ -46,6 +46,15 @@ def split(names: list[str]) -> dict[str, list[str]]:
     }
 
 
+def fine_grid() -> Grid:
+    """The 1 mm lattice of the simulator's anatomies."""
+    from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE
+
+    affine = np.eye(4)
+    affine[:3, 3] = FINE_ORIGIN_MM
+    return Grid(FINE_SHAPE, affine)
+
+
 def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     """`Structure` codes of a label map on the 1 mm lattice, its brain affinely aligned to the atlas.
 
@@ -69,18 +78,16 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     from pds_bids.prep.atlas import template
     from pds_bids.prep.engine import AFFINE, RIGID, estimate_linear
     from pds_bids.prep.resampling import coarsen, resample
-    from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, structure_codes, with_callosum
+    from pds_bids.simulation.anatomy import structure_codes, with_callosum
     from pds_bids.simulation.physics import t1_contrast
 
     labels = load_volume(path)
     codes = structure_codes(labels.data.astype(np.int64))
     brain = labels.like(t1_contrast()[codes])
     matrix = estimate_linear(template(), coarsen(brain, 2.0), [RIGID, AFFINE], PrepConfig(threads=threads))
-    affine = np.eye(4)
-    affine[:3, 3] = FINE_ORIGIN_MM
     fine = resample(
         Volume(codes.astype(np.float32), labels.affine),
-        Grid(FINE_SHAPE, affine),
+        fine_grid(),
         matrix,
         "nearest",
         space=MODEL_SPACE,

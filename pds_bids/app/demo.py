@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.app.anatomies import fine_grid
 from pds_bids.core.config import Config, PrepConfig, SynthesisConfig
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
-from pds_bids.core.volume import MODEL_GRID, Grid
+from pds_bids.core.volume import MODEL_GRID
 
 ACQUIRED = {"01": tuple(Modality), "02": (Modality.BOLD,), "03": (Modality.DWI,)}
 """Who has what: one subject is complete, each of the others lacks one modality."""
@@ -73,11 +74,9 @@ def write_cohort(bids: Path, seed: int) -> None:
 def template_anatomy() -> NDArray[np.uint8]:
     """`Structure` codes of the ICBM template on the 1 mm lattice."""
     from pds_bids.prep.atlas import tissue_probabilities
-    from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, structures_from_tissues
+    from pds_bids.simulation.anatomy import structures_from_tissues
 
-    affine = np.eye(4)
-    affine[:3, 3] = FINE_ORIGIN_MM
-    gm, wm, brain = tissue_probabilities(Grid(FINE_SHAPE, affine))
+    gm, wm, brain = tissue_probabilities(fine_grid())
     return structures_from_tissues(gm.data, wm.data, brain.data > 0.5)
 
 
