@@ -86,7 +86,7 @@ def _write_subject(
     import torch
 
     from pds_bids.bids.writing import write_json, write_series, write_text
-    from pds_bids.simulation.cohort import simulate_pair
+    from pds_bids.simulation.pairs import simulate_pair
     from pds_bids.simulation.physics import spin_echo_signal, tissue_properties
 
     pair = simulate_pair(torch.from_numpy(anatomy), torch.Generator().manual_seed(seed))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures, label_maps
-from pds_bids.app.simulation import simulate_bank
+from pds_bids.app.bank import simulate_bank
 from pds_bids.bids.writing import write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality

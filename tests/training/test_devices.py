@@ -7,7 +7,7 @@ import torch
 
 from pds_bids.core.modality import Modality
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
-from pds_bids.simulation.cohort import simulate_pair
+from pds_bids.simulation.pairs import simulate_pair
 from pds_bids.training.data import make_batch
 from pds_bids.training.finish import predict
 from pds_bids.training.loop import StageConfig, TrainingConfig, run_stage

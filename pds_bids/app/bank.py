@@ -29,7 +29,7 @@ def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cp
     from torch.nn import functional as F
 
     from pds_bids.core.modality import Modality
-    from pds_bids.simulation.cohort import simulate_pair
+    from pds_bids.simulation.pairs import simulate_pair
     from pds_bids.training.data import Sample, masked_median
 
     generator = torch.Generator(device).manual_seed(seed)

@@ -7,7 +7,7 @@ from scipy import ndimage
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
-from pds_bids.simulation.cohort import Pair, closing, field_map, gaussian_blur, simulate_pair
+from pds_bids.simulation.pairs import Pair, closing, field_map, gaussian_blur, simulate_pair
 
 
 def simulated(phantom: torch.Tensor, seed: int, sd_mm: float = 3.0) -> Pair:
