@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pds_bids import __version__
 from pds_bids.app.anatomies import aligned_structures, label_maps, split
-from pds_bids.app.provenance import software_versions
 from pds_bids.app.bank import simulate_bank
+from pds_bids.app.provenance import software_versions
 from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 
