@@ -153,15 +153,35 @@ def write_volume(path: Path, volume: Volume, *, description: str, dtype: DTypeLi
         partial.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
 
 
-def write_series(path: Path, data: NDArray[Any], affine: NDArray[np.float64], repetition_s: float) -> None:
-    """Write a raw 4D series (X, Y, Z, T) as it is, with its repetition time in the header."""
+def write_image(
+    path: Path,
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    *,
+    description: str,
+    repetition_s: float | None = None,
+) -> None:
+    """Write a raw image as a scanner's converter does, values and type as they are.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z), or (X, Y, Z, T) with `repetition_s` between volumes.
+
+    Raises
+    ------
+    TemporaryError, CannotWriteError
+        As `atomic_write`.
+    """
     import nibabel as nb
 
     image = nb.Nifti1Image(data, affine)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
     image.header.set_xyzt_units("mm", "sec")
-    image.header["pixdim"][4] = repetition_s
+    image.header["descrip"] = description.encode("ascii", "replace")[:_DESCRIP_BYTES]
+    if repetition_s is not None:
+        image.header["pixdim"][4] = repetition_s
     with atomic_write(path) as partial:
         partial.write_bytes(gzip.compress(image.to_bytes(), 6, mtime=0))
 

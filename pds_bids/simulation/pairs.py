@@ -15,14 +15,8 @@ from torch.nn import functional as F
 
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.simulation.anatomy import (
-    TISSUES,
-    Structure,
-    deform,
-    identity_grid,
-    random_diffeomorphism,
-    smooth_noise,
-)
+from pds_bids.simulation.anatomy import TISSUES, Structure
+from pds_bids.simulation.deformation import deform, identity_grid, random_diffeomorphism, smooth_noise
 from pds_bids.simulation.physics import dropout_attenuation, rician_mean, tissue_properties
 from pds_bids.simulation.protocol import (
     Acquisition,

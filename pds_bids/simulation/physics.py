@@ -25,10 +25,12 @@ TABLE = {
     Structure.WHITE: (0.70, 950, 68, 46, 0.75, 0.45),
     Structure.CALLOSUM: (0.68, 880, 70, 45, 0.80, 0.75),
     Structure.CSF: (1.0, 4000, 1800, 900, 3.0, 0.05),
-    Structure.STRIATUM: (0.80, 1200, 60, 36, 0.75, 0.15),
+    Structure.PUTAMEN: (0.80, 1200, 60, 36, 0.75, 0.15),
+    Structure.CAUDATE: (0.80, 1200, 60, 36, 0.75, 0.15),
     Structure.PALLIDUM: (0.74, 1050, 39, 26.5, 0.75, 0.20),
     Structure.THALAMUS: (0.79, 1200, 64, 46, 0.80, 0.30),
-    Structure.LIMBIC: (0.83, 1400, 78, 60, 0.95, 0.12),
+    Structure.HIPPOCAMPUS: (0.83, 1400, 78, 60, 0.95, 0.12),
+    Structure.AMYGDALA: (0.83, 1400, 78, 60, 0.95, 0.12),
     Structure.BRAINSTEM: (0.72, 1000, 68, 44, 0.80, 0.45),
     Structure.CEREBELLUM: (0.82, 1350, 72, 52, 0.80, 0.15),
     Structure.LESION: (0.80, 1500, 110, 70, 1.10, 0.25),
@@ -106,6 +108,58 @@ def gre_signal(tissue: TissueProperties, tr_ms: float, te_ms: float, flip_deg: f
     return (
         tissue.pd * math.sin(flip) * (1 - e1) / (1 - math.cos(flip) * e1) * torch.exp(-te_ms / tissue.t2_star)
     )
+
+
+def gre_approach(tissue: TissueProperties, tr_ms: float, flip_deg: float, pulse: int) -> Tensor:
+    """How much brighter than in the steady state a gradient echo is after `pulse` earlier excitations.
+
+    Mz after n pulses is M_ss + (1 - M_ss) (cos a E1)^n, M_ss = (1 - E1) / (1 - cos a E1).
+    """
+    cosine = math.cos(math.radians(flip_deg))
+    e1 = torch.exp(-tr_ms / tissue.t1)
+    steady = (1 - e1) / (1 - cosine * e1)
+    return 1 + (1 / steady - 1) * (cosine * e1) ** pulse
+
+
+def mprage_signal(
+    tissue: TissueProperties,
+    tr_ms: float,
+    ti_ms: float,
+    te_ms: float,
+    flip_deg: float,
+    echo_spacing_ms: float = 7.0,
+    n_echoes: int = 176,
+) -> Tensor:
+    """Magnetisation-prepared rapid gradient echo at the centre of k-space, in the steady state of its cycles.
+
+    An inversion, a wait, `n_echoes` excitations that draw Mz towards (1 - E) / (1 - cos a E) (Deichmann 2000),
+    and recovery until `tr_ms` is over. Each part maps Mz to a + b Mz, so the cycle's fixed point is a quotient.
+
+    Parameters
+    ----------
+    ti_ms
+        From the inversion to the centre of k-space, the middle of the train.
+
+    Examples
+    --------
+    >>> signal = mprage_signal(tissue_properties(), tr_ms=2400, ti_ms=1000, te_ms=3, flip_deg=8)
+    >>> [round(float(signal[s] / signal[Structure.WHITE]), 2) for s in (Structure.CORTEX, Structure.CSF)]
+    [0.67, 0.03]
+    """
+    flip, half_train = math.radians(flip_deg), n_echoes // 2
+    wait_ms = ti_ms - half_train * echo_spacing_ms
+    e_echo = torch.exp(-echo_spacing_ms / tissue.t1)
+    e_wait = torch.exp(-wait_ms / tissue.t1)
+    e_rest = torch.exp(-(tr_ms - wait_ms - n_echoes * echo_spacing_ms) / tissue.t1)
+    draw = math.cos(flip) * e_echo
+    goal = (1 - e_echo) / (1 - draw)
+    # after the wait Mz = 1 - (1 + M) e_wait, M being what the inversion turned over
+    constant, factor = 1 - e_wait, -e_wait
+    constant, factor = goal + (constant - goal) * draw**n_echoes, factor * draw**n_echoes
+    constant, factor = 1 + (constant - 1) * e_rest, factor * e_rest
+    inverted = constant / (1 - factor)
+    centre = goal + (1 - (1 + inverted) * e_wait - goal) * draw**half_train
+    return tissue.pd * math.sin(flip) * centre.abs() * torch.exp(-te_ms / tissue.t2_star)
 
 
 def powder_attenuation(tissue: TissueProperties, b_value: float) -> Tensor:

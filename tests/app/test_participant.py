@@ -158,6 +158,16 @@ def test_one_thread_repeats_itself_and_other_settings_replace_the_outputs(
     assert all("_space-model_" in name for name in made)
 
 
+def test_two_threads_stay_within_the_stated_tolerance(finished: Finished, tmp_path: Path) -> None:
+    config = elsewhere(finished.config, tmp_path, "02")
+    assert participant.run(replace(config, prep=replace(config.prep, threads=2))) == 0
+    name = "sub-02/dwi/sub-02_desc-synth_trace.nii.gz"
+    one, two = (np.asarray(nb.load(c.output_dir / name).dataobj) for c in (finished.config, config))
+    both = (one > 0) & (two > 0)
+    assert 2 * both.sum() / ((one > 0).sum() + (two > 0).sum()) > 0.95
+    assert np.abs(one - two)[both].mean() < 0.05 * np.median(one[both])
+
+
 def test_a_broken_subject_does_not_stop_the_others(
     finished: Finished, raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

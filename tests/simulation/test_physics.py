@@ -32,7 +32,7 @@ def relative(signal: torch.Tensor, structure: Structure) -> float:
     [
         (Structure.WHITE, 0.82),
         (Structure.CSF, 1.19),
-        (Structure.STRIATUM, 0.75),
+        (Structure.PUTAMEN, 0.75),
         (Structure.PALLIDUM, 0.53),
     ],
 )

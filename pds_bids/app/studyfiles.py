@@ -1,0 +1,232 @@
+"""Where a simulated study keeps what: BIDS names, sidecars and tables, and the truth under `sourcedata/truth`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pds_bids import __version__
+from pds_bids.bids.naming import BidsName
+from pds_bids.bids.writing import write_image, write_json, write_text
+from pds_bids.core.errors import CannotWriteError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_SPACE
+
+if TYPE_CHECKING:
+    from pds_bids.simulation.cohort import Visit
+    from pds_bids.simulation.head import Head
+    from pds_bids.simulation.scanner import Pose
+    from pds_bids.simulation.series import Scan
+    from pds_bids.simulation.sites import Protocol
+
+TRUTH = Path("sourcedata", "truth")
+NOTICE = "Simulated by pds-model; no person was scanned"
+SIGNAL_UNITS = 1000
+"""Stored integer of the signal of cortex without weighting."""
+
+ENTITIES: dict[Modality, dict[str, str]] = {Modality.BOLD: {"task": "rest"}, Modality.DWI: {}}
+FACTS: dict[Modality, dict[str, Any]] = {
+    Modality.BOLD: {"TaskName": "rest", "MRAcquisitionType": "2D"},
+    Modality.DWI: {"MRAcquisitionType": "2D"},
+}
+"""What a sidecar says of a modality beyond its protocol."""
+
+PARTICIPANT_COLUMNS = {
+    "age": {"Description": "Age at the first visit", "Units": "year"},
+    "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+    "site": {"Description": "Simulated site, whose protocols are like those of the study it is named after"},
+    "group": {
+        "Description": "Diagnosis on record",
+        "Levels": {
+            "nc": "normal cognition",
+            "mci": "mild cognitive impairment",
+            "ad": "Alzheimer's disease",
+        },
+    },
+}
+
+SESSION_AGE = {"Description": "Age at this session", "Units": "year"}
+
+README = """\
+# Simulated study
+
+No person was scanned: every image was computed by `pds-model simulate` {version} from an anatomy, tissue
+properties and signal equations. Use it to try software, never to learn about people.
+
+`sourcedata/truth` holds what no study has: the scans withheld from incomplete subjects, the structures and
+regions of every head (`*_dseg.nii.gz`, 1 mm, in the space of the ICBM template), and `*_condition.json` with the
+person's state and the way from scanner to template. Programs under test must not read it.
+"""
+
+
+def claim_folder(out: Path, visits: Sequence[Visit], label_maps: Sequence[str], *, t1w: bool) -> None:
+    """Describe the dataset, unless the folder holds something else.
+
+    Raises
+    ------
+    CannotWriteError
+        If it does.
+    """
+    path = out / "dataset_description.json"
+    plan = json.dumps([asdict(visit) for visit in visits])
+    description = {
+        "Name": "Simulated study (pds-bids)",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        "License": "as the label maps" if label_maps else "CC0",
+        "Authors": ["pds-model simulate", "No person was scanned"],
+        "GeneratedBy": [{"Name": "pds-model simulate", "Version": __version__}],
+        "SimulatedFrom": {
+            "Anatomies": list(label_maps) or ["ICBM152 2009a symmetric"],
+            "T1w": t1w,
+            "PlanSHA256": hashlib.sha256(plan.encode()).hexdigest(),
+        },
+    }
+    if out.is_dir() and any(out.iterdir()) and _read_object(path) != description:
+        raise CannotWriteError(f"{out}: holds something else than this study; choose a new folder")
+    write_json(path, description)
+
+
+def _read_object(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_study_files(out: Path, visits: Sequence[Visit]) -> None:
+    """Write the README and the tables of participants and sessions."""
+    first = {visit.subject: visit for visit in reversed(visits)}
+    rows = [
+        (f"sub-{s}", f"{v.person.age:.1f}", v.person.sex, v.site, v.diagnosis)
+        for s, v in sorted(first.items())
+    ]
+    write_text(out / "README.md", README.format(version=__version__))
+    write_text(out / "participants.tsv", _table(("participant_id", *PARTICIPANT_COLUMNS), rows))
+    write_json(out / "participants.json", PARTICIPANT_COLUMNS)
+    for subject, visit in first.items():
+        if visit.session is None:
+            continue
+        ages = [
+            (f"ses-{v.session}", f"{v.person.age + v.years:.1f}") for v in visits if v.subject == subject
+        ]
+        write_text(out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _table(("session_id", "age"), ages))
+        write_json(out / "sessions.json", {"age": SESSION_AGE})
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "".join("\t".join(row) + "\n" for row in (header, *rows))
+
+
+def sidecar(protocol: Protocol) -> dict[str, Any]:
+    """What BIDS wants to know of an acquisition, in its words and units."""
+    facts: dict[str, Any] = {
+        "Manufacturer": "none (simulated)",
+        "MagneticFieldStrength": 3,
+        "RepetitionTime": protocol.tr_s,
+        "EchoTime": protocol.te_s,
+        "FlipAngle": protocol.flip_deg,
+    }
+    if protocol.ti_s:
+        facts["InversionTime"] = protocol.ti_s
+    if protocol.readout_s:
+        steps = protocol.shape[protocol.phase_axis] - 1
+        facts |= {
+            "PhaseEncodingDirection": protocol.phase_direction,
+            "TotalReadoutTime": protocol.readout_s,
+            "EffectiveEchoSpacing": round(protocol.readout_s / steps, 9),
+            "SliceTiming": protocol.slice_times_s.round(6).tolist(),
+            "MultibandAccelerationFactor": protocol.multiband,
+        }
+    return facts
+
+
+@dataclass(frozen=True)
+class VisitFiles:
+    """Everything one visit writes: what was acquired below `out`, the rest below `out/sourcedata/truth`."""
+
+    out: Path
+    visit: Visit
+
+    @property
+    def name(self) -> str:
+        """`sub-01` or `sub-01/ses-01`."""
+        return "/".join(f"{key}-{label}" for key, label in self._entities.items())
+
+    @property
+    def finished(self) -> bool:
+        """Whether its last file is there."""
+        return self._condition.is_file()
+
+    @property
+    def _entities(self) -> dict[str, str]:
+        session = {} if self.visit.session is None else {"ses": self.visit.session}
+        return {"sub": self.visit.subject, **session}
+
+    @property
+    def _condition(self) -> Path:
+        return self.out / TRUTH / self.name / (self.name.replace("/", "_") + "_condition.json")
+
+    def _path(
+        self, root: Path, datatype: str, entities: dict[str, str], suffix: str, extension: str = ".nii.gz"
+    ) -> Path:
+        name = BidsName({**self._entities, **entities}, suffix, extension).compose()
+        return root / self.name / datatype / name
+
+    def write_series(self, modality: Modality, protocol: Protocol, scan: Scan) -> None:
+        """The series of one modality with its sidecar and gradient table; as truth if it was not acquired."""
+        root = self.out / TRUTH if modality is self.visit.missing else self.out
+        image = self._path(root, modality.datatype, ENTITIES[modality], modality.value)
+        stem = str(image).removesuffix(".nii.gz")
+        self._write_image(image, scan, protocol.tr_s)
+        write_json(Path(stem + ".json"), FACTS[modality] | sidecar(protocol))
+        if scan.bvals is not None and scan.bvecs is not None:
+            write_text(Path(stem + ".bval"), " ".join(f"{b:g}" for b in scan.bvals) + "\n")
+            rows = (" ".join(f"{v:.6f}" for v in row) for row in scan.bvecs)
+            write_text(Path(stem + ".bvec"), "\n".join(rows) + "\n")
+
+    def write_t1w(self, protocol: Protocol, scan: Scan) -> None:
+        """The T1w image with its sidecar."""
+        image = self._path(self.out, "anat", {}, "T1w")
+        self._write_image(image, scan)
+        write_json(Path(str(image).removesuffix(".nii.gz") + ".json"), {"MRAcquisitionType": "3D"} | sidecar(protocol))
+
+    def _write_image(self, path: Path, scan: Scan, repetition_s: float | None = None) -> None:
+        units = (SIGNAL_UNITS * scan.data.cpu().numpy()).round().clip(0, np.iinfo(np.int16).max)
+        write_image(path, units.astype(np.int16), scan.affine, description=NOTICE, repetition_s=repetition_s)
+
+    def write_truth(self, head: Head, pose: Pose) -> None:
+        """Structures and regions of the head, and last of all the state of the person."""
+        from pds_bids.simulation.anatomy import FINE_GRID, Structure
+        from pds_bids.simulation.disease import condition
+        from pds_bids.simulation.regions import Region
+
+        for label, values, names in (
+            ("structures", head.structures, Structure),
+            ("regions", head.regions, Region),
+        ):
+            entities = {"space": MODEL_SPACE, "label": label}
+            path = self._path(self.out / TRUTH, "anat", entities, "dseg")
+            write_image(path, values.cpu().numpy(), FINE_GRID.affine, description=NOTICE)
+            rows = [(str(int(member)), member.name.lower()) for member in names]
+            write_text(Path(str(path).removesuffix(".nii.gz") + ".tsv"), _table(("index", "name"), rows))
+        today = condition(self.visit.person, self.visit.years)
+        factors = {
+            measure: {region.name.lower(): value for region, value in getattr(today, measure).items()}
+            for measure in ("volume", "md", "fa", "t2_star")
+        }
+        truth = {
+            "site": self.visit.site,
+            "group": self.visit.person.group,
+            "missing": self.visit.missing,
+            "age": today.age,
+            "factors": factors,
+            "scanner_to_template_mm": pose.to_model.tolist(),
+        }
+        write_json(self._condition, truth)
