@@ -93,3 +93,12 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
         space=MODEL_SPACE,
     )
     return with_callosum(fine.data.round().astype(np.uint8))
+
+
+def template_anatomy() -> NDArray[np.uint8]:
+    """`Structure` codes of the ICBM template on the 1 mm lattice."""
+    from pds_bids.prep.atlas import tissue_probabilities
+    from pds_bids.simulation.icbm import structures_from_tissues
+
+    gm, wm, brain = tissue_probabilities(fine_grid())
+    return structures_from_tissues(gm.data, wm.data, brain.data > 0.5)

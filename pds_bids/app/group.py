@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pds_bids.bids.completion import completing_run
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError
+from pds_bids.report.templating import count_of
 
 COLUMNS = {
     "participant_id": "Participant",
     "session_id": "Session; n/a where the dataset has none",
-    "status": "How the latest run of this visit ended",
+    "status": "How the run ended that made what is here of this visit; without one, the latest run",
     "synthetic": "SYNTHETIC volumes in this dataset, by suffix; never acquired data",
-    "message": "What was done, or why it failed",
+    "message": "What was done, with warnings; or why it was not",
     "seconds": "Duration of that run",
+}
+
+INTERRUPTED = {
+    "status": "interrupted",
+    "message": "a later run is under way or was killed; run the same command again",
+    "seconds": "n/a",
 }
 
 
@@ -35,23 +44,23 @@ def run(config: Config) -> int:
         raise NoUsableParticipantError(
             f"{out}: holds no participant outputs; run the participant level first"
         )
-    rows = [row for visit in visits if (row := _row(visit))]
+    rows = [row for visit in visits if (row := _row(out, visit))]
     lines = ["\t".join(COLUMNS), *("\t".join(str(row[name]) for name in COLUMNS) for row in rows)]
     write_text(out / "group_synthesis.tsv", "\n".join(lines) + "\n")
     write_json(out / "group_synthesis.json", {name: {"Description": text} for name, text in COLUMNS.items()})
-    print(f"{len(rows)} visits: {out / 'group_synthesis.tsv'}")
+    print(f"{count_of(len(rows), 'visit')}: {out / 'group_synthesis.tsv'}")
     return 0
 
 
-def _row(visit: Path) -> dict[str, Any] | None:
-    """The row of a visit; None, with a line, where its status cannot be read."""
-    latest = max((visit / "log").glob("*/status.json"), key=lambda path: path.parent.name)
-    try:
-        status = json.loads(latest.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        print(f"{latest}: cannot be read ({error}); run this participant again", file=sys.stderr)
+def _row(out: Path, visit: Path) -> dict[str, Any] | None:
+    """The row of a visit; None, with a line, where no status can be read."""
+    runs = dict(_runs(visit))
+    if not runs:
         return None
-    subject, _, session = status["visit"].partition("/")
+    subject, *sessions = visit.relative_to(out).parts
+    session = sessions[0] if sessions else None
+    labels = subject.removeprefix("sub-"), session and session.removeprefix("ses-")
+    status = _telling(runs, completing_run(out, *labels))
     synthetic = sorted(
         {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}
     )
@@ -63,3 +72,26 @@ def _row(visit: Path) -> dict[str, Any] | None:
         "message": " ".join(status["message"].split()) or "n/a",
         "seconds": status["seconds"],
     }
+
+
+def _runs(visit: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and status of each run that ended; one that cannot be read gets a line."""
+    for path in sorted((visit / "log").glob("*/status.json")):
+        try:
+            yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            print(f"{path}: cannot be read ({error}); run this participant again", file=sys.stderr)
+
+
+def _telling(runs: Mapping[str, dict[str, Any]], completing: str | None) -> dict[str, Any]:
+    """The status that tells what the folder holds: later runs that found nothing to do change nothing in it.
+
+    Runs may overlap, so that the latest is the one that ended last. Where outputs are not complete although
+    that one says so, a later run discarded them and was killed.
+    """
+    if completing is not None and completing in runs:
+        return runs[completing]
+    latest = max(runs.values(), key=lambda status: str(status.get("finished", "")))
+    if completing is None and latest["status"] in ("complete", "already-complete"):
+        return latest | INTERRUPTED
+    return latest

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.derivatives import (
     RAW_DATASET,
     bids_uri,
@@ -29,8 +30,14 @@ from pds_bids.prep.transforms import write_transforms
 from pds_bids.synthesis.pipeline import Synthesised
 
 RESOLUTION = "2 mm isotropic, 80 x 96 x 88 voxels"
-RELATIVE_UNITS = "relative: the median of the brain is 1, clipped to [0, 2]"
+RELATIVE_UNITS = "relative: 1 is the median of the brain; clipped to [0, 2]"
+SD_UNITS = "relative: 1 is the median of the brain"
 DESCRIP = "SYNTHETIC volume made by pds-bids, not acquired"
+
+TEST_MARK = "TEST ONLY (--sloppy): "
+"""Begins every description of what a coarse run made."""
+
+TEST_WARNING = f"{TEST_MARK}coarse registration, not fit for analysis"
 
 
 @dataclass
@@ -60,24 +67,14 @@ class VisitWriter:
 
     def write_synthesised(self, synthesised: Synthesised) -> None:
         """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
-        record, target = synthesised.record, synthesised.record.target
-        facts = _json(asdict(record)) | {"units": RELATIVE_UNITS, "sloppy": self.config.prep.sloppy}
-        images = {
-            "synth": (synthesised.volume, f"{target.full_name} estimated from {record.source.full_name}"),
-            "synthstd": (synthesised.sd, "Standard deviation of the error of the synthetic volume"),
-        }
-        if synthesised.draws:
-            images["synthdrawmean"] = (synthesised.draws.mean, f"Mean of {record.num_samples} draws")
-        if synthesised.draws and synthesised.draws.sd:
-            images["synthdrawstd"] = (
-                synthesised.draws.sd,
-                f"Standard deviation of {record.num_samples} draws",
-            )
-        for space in self.config.output.spaces:
-            for desc, (volume, description) in images.items():
+        target = synthesised.record.target
+        facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
+        for desc, volume, description, units in _images(synthesised):
+            for space in self.config.output.spaces:
                 path = self._path(target, space, desc, target.mean_suffix)
-                sidecar = self._sidecar(f"{description}; intensities {RELATIVE_UNITS}", space, path)
-                self._image(path, self._carry_model(volume, space), synthetic_sidecar(sidecar, facts))
+                sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
+                synthetic = synthetic_sidecar(sidecar, facts | {"units": units})
+                self._image(path, self._carry_model(volume, space), synthetic)
 
     def _source_in(self, space: str) -> tuple[Volume, Volume]:
         """The acquired mean, zero outside the brain, and the mask."""
@@ -116,10 +113,8 @@ class VisitWriter:
             *([self.t1w] if self.t1w and self.prepared.alignment.through_t1w else []),
         ]
         sources = [bids_uri(RAW_DATASET, file, self.config.bids_dir) for file in inputs]
-        if self.config.prep.sloppy:
-            description = f"TEST ONLY (--sloppy): {description}"
         return volume_sidecar(
-            description=description,
+            description=self._marked(description),
             sources=sources,
             space=space,
             reference=bids_uri("", path, self.config.output_dir) if space == MODEL_SPACE else sources[0],
@@ -127,14 +122,17 @@ class VisitWriter:
             resolution=None if space == "native" else RESOLUTION,
         )
 
+    def _marked(self, description: str) -> str:
+        return f"{TEST_MARK}{description}" if self.config.prep.sloppy else description
+
     def _account(self) -> dict[str, Any]:
         """What preprocessing did, on which grounds, and what a reader should know about it."""
         through_t1w = self.prepared.alignment.through_t1w
         return self.prepared.facts | {"through_t1w": through_t1w, "warnings": list(self.warnings)}
 
     def _image(self, path: Path, volume: Volume, sidecar: Mapping[str, Any], dtype: Any = np.float32) -> None:
-        synthetic = bool(sidecar.get("SyntheticData"))
-        write_volume(path, volume, description=DESCRIP if synthetic else "pds-bids", dtype=dtype)
+        description = DESCRIP if sidecar.get("SyntheticData") else "pds-bids"
+        write_volume(path, volume, description=self._marked(description), dtype=dtype)
         beside = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
         write_json(beside, sidecar)
         self.written += [path, beside]
@@ -166,5 +164,23 @@ MEANING = {
 }
 
 
+def _images(made: Synthesised) -> Iterator[tuple[str, Volume, str, str]]:
+    """The `desc-` label, volume, description and units of everything synthesised."""
+    record, n_draws = made.record, made.record.num_samples
+    estimate = f"{record.target.full_name} estimated from {record.source.full_name}"
+    error = f"Standard deviation of the error of the synthetic volume, {CALIBRATION}"
+    yield "synth", made.volume, estimate, RELATIVE_UNITS
+    yield "synthstd", made.sd, error, SD_UNITS
+    if made.draws:
+        yield "synthdrawmean", made.draws.mean, f"Mean of {n_draws} draws", RELATIVE_UNITS
+    if made.draws and made.draws.sd:
+        yield "synthdrawstd", made.draws.sd, f"Standard deviation of {n_draws} draws", SD_UNITS
+
+
 def _json(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.value if isinstance(value, Modality) else value for name, value in record.items()}
+    """Plain values; what has none is left out."""
+    return {
+        name: value.value if isinstance(value, Modality) else value
+        for name, value in record.items()
+        if value is not None
+    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.provenance import settings, software_versions
+from pds_bids.app.scores import Reference, Score
+from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality
@@ -15,31 +17,41 @@ from pds_bids.core.volume import ATLAS_SPACE, Volume
 from pds_bids.prep.atlas import template
 from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
-from pds_bids.report.figures import mosaic, overlay, to_svg
+from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
 from pds_bids.report.page import ParticipantPage, Section, render_participant
 from pds_bids.synthesis.pipeline import Synthesised
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WINDOW_TOP = 1.6
-"""Brightest grey of source and synthesised volume, in units of the brain's median."""
-
 QUALITY_NAMES = {
-    "dice": "Overlap of brain mask and template (Dice)",
-    "coverage": "Template brain inside the field of view",
-    "max_displacement_mm": "Largest head displacement (mm)",
+    "dice": ("Overlap of brain mask and template (Dice)", "{:.3f}"),
+    "coverage": ("Share of the template brain inside the field of view", "{:.0%}"),
+    "max_displacement_mm": ("Largest head displacement", "{:.2f} mm"),
 }
+"""Key among the facts of preprocessing, to its name on the page and how its number is written."""
+
+SCORE_NAMES = {
+    "target": "Target",
+    "method": "Method",
+    "psnr_db": "PSNR (dB)",
+    "ssim": "SSIM",
+    "mae": "MAE (brain median = 1)",
+    "coverage_80": "Voxels inside the 80 % interval",
+    "n_voxels": "Voxels scored",
+}
+"""Key of a score to the heading of its column."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One synthesised target of a visit, with the source it came from."""
+    """One synthesised target of a visit, with the source it came from and, if acquired, the real one."""
 
     prepared: Prepared
     relative_source: Volume
     synthesised: Synthesised
-    scores: Sequence[dict[str, Any]]
+    reference: Reference | None
+    scores: Sequence[Score]
     warnings: Sequence[str]
     written: Sequence[Path]
 
@@ -63,14 +75,15 @@ def visit_page(
         session=visit.session,
         acquired=sorted(visit.acquired),
         synthesised=[outcome.target for outcome in outcomes],
+        test_only=config.prep.sloppy,
         summary=_summary(outcomes),
         sections=sections,
-        scores=[row for outcome in outcomes for row in outcome.scores],
+        scores=[_named(row) for outcome in outcomes for row in outcome.scores],
         warnings=list(dict.fromkeys(w for outcome in outcomes for w in outcome.warnings)),
         errors=errors,
         methods=list(dict.fromkeys(paragraphs)),
         references=references(paragraphs),
-        settings=settings(config),
+        settings=dict(_flat(settings(config))),
         versions=software_versions(),
     )
     return render_participant(page)
@@ -86,17 +99,19 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
     source, mask = target.other.full_name, prepared.model_mask
     stem = visit.label.replace("/", "_")
 
-    def section(name: str, title: str, caption: str, figure: Figure, synthetic: bool = False) -> Section:
-        file = f"{visit.label}/figures/{stem}_desc-{target.value}{name}_{target.mean_suffix}.svg"
-        return Section(title, file, to_svg(figure), caption, synthetic)
+    def section(shown: Modality, desc: str, title: str, caption: str, figure: Figure) -> Section:
+        file = f"{visit.label}/figures/{stem}_desc-{desc}_{shown.mean_suffix}.svg"
+        return Section(title, file, to_svg(figure), caption, synthetic=shown is target)
 
     yield section(
+        target.other,
         "mask",
         f"Brain mask of the acquired {source}",
         "The outline should follow the brain; the mean is shown on its own grid.",
         overlay(prepared.reference, prepared.mask, title=f"Acquired {source}, brain mask"),
     )
     yield section(
+        target.other,
         "registration",
         f"Alignment of the acquired {source} to the atlas",
         "Edges of the template over the source after the affine registration: the outlines should agree; "
@@ -104,26 +119,36 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         overlay(outcome.relative_source, template(), title="Source, template edges", kind="edges"),
     )
     yield section(
+        target.other,
         "source",
         f"Source: acquired {source}",
         "What the model saw, in units of the brain's median.",
-        mosaic(
-            outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask, vmax=WINDOW_TOP
-        ),
+        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask),
     )
     yield section(
+        target,
         "synth",
         f"Synthesised {target.full_name}",
         "Computed, not acquired; in units of the brain's median.",
-        mosaic(
-            made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask, vmax=WINDOW_TOP
-        ),
-        synthetic=True,
+        mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask),
     )
+    if outcome.reference:
+        rows = [
+            Row(f"acquired {target.full_name}", outcome.reference.volume, synthetic=False),
+            Row(f"synthesised {target.full_name}", made.volume, synthetic=True),
+        ]
+        yield section(
+            target,
+            "evaluation",
+            f"Acquired and synthesised {target.full_name}",
+            "Above the acquired volume, which the synthesis never saw; below the synthesised one.",
+            comparison(rows, title=f"{target.full_name}: acquired, synthesised", mask=outcome.reference.mask),
+        )
     yield section(
-        "uncertainty",
+        target,
+        "synthstd",
         f"Uncertainty of the synthesised {target.full_name}",
-        "Standard deviation of the error that the model expects, in the same units.",
+        f"Standard deviation of the error that the model expects, in the same units: {CALIBRATION}.",
         mosaic(
             made.sd,
             title="Expected error (sd)",
@@ -132,7 +157,6 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
             cmap="magma",
             label="sd, units of the brain's median",
         ),
-        synthetic=True,
     )
 
 
@@ -141,13 +165,28 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     for outcome in outcomes:
         source, facts = outcome.target.other, outcome.prepared.facts
         numbers = facts | facts["alignment"]
-        rows[f"Volumes averaged ({source.full_name})"] = f"{facts['n_used']} of {facts['n_volumes']}"
-        for key, name in QUALITY_NAMES.items():
+        rows[f"Volumes averaged, {source.full_name}"] = f"{facts['n_used']} of {facts['n_volumes']}"
+        for key, (name, form) in QUALITY_NAMES.items():
             if key in numbers:
-                rows[f"{name}, {source.full_name}"] = round(float(numbers[key]), 3)
+                rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
         record = outcome.synthesised.record
         rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
+
+
+def _named(score: Score) -> dict[str, Any]:
+    """A score under the headings of the page."""
+    shown = score | {"target": Modality(str(score["target"])).full_name}
+    return {heading: shown[key] for key, heading in SCORE_NAMES.items()}
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as one row each, such as `output.spaces`; lists become text."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", ", ".join(map(str, value)) or None if isinstance(value, list) else value
 
 
 def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:

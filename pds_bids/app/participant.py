@@ -15,10 +15,10 @@ from multiprocessing import get_context
 from typing import Literal
 
 from pds_bids import __version__
-from pds_bids.app.provenance import new_run_id, settings_toml
+from pds_bids.app.provenance import new_run_id, now, settings_toml
 from pds_bids.bids.completion import marker_path
 from pds_bids.bids.dataset import write_dataset_files
-from pds_bids.bids.inventory import Visit, inventory
+from pds_bids.bids.inventory import IDLE_REASONS, Idle, Visit, inventory
 from pds_bids.bids.plan import PlanFormat, render_plan
 from pds_bids.bids.writing import require_writable, write_json, write_text
 from pds_bids.core.config import Config
@@ -31,17 +31,18 @@ from pds_bids.core.errors import (
     UsageError,
 )
 
-Status = Literal["complete", "already-complete", "nothing-missing", "no-source", "failed"]
+Status = Idle | Literal["complete", "already-complete", "no-source", "failed"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a visit ended: the content of its `status.json`."""
+    """How a visit ended, and when (ISO 8601, UTC): the content of its `status.json`."""
 
     visit: str
     status: Status
     message: str
     seconds: float
+    finished: str
 
 
 def dry_run(config: Config, layout: PlanFormat) -> str:
@@ -70,8 +71,8 @@ def run(config: Config) -> int:
     """
     visits = inventory(config.bids_dir, config.selection)
     run_id = new_run_id()
-    for folder in (config.output_dir, config.work_dir):
-        require_writable(folder)
+    require_writable(config.output_dir, "choose another output folder")
+    require_writable(config.work_dir, "give --work-dir another folder")
     write_dataset_files(config.output_dir, config.bids_dir, __version__)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
     results = []
@@ -130,7 +131,7 @@ def process(config: Config, visit: Visit, run_id: str) -> Result:
 
     def ended(status: Status, message: str = "") -> Result:
         text = "; ".join(filter(None, [message, *_left_out(visit)]))
-        result = Result(visit.label, status, text, round(time.monotonic() - start, 1))
+        result = Result(visit.label, status, text, round(time.monotonic() - start, 1), now().isoformat())
         write_json(log / "status.json", asdict(result))
         write_text(log / "pds-bids.toml", settings_toml(config))
         return result
@@ -139,10 +140,10 @@ def process(config: Config, visit: Visit, run_id: str) -> Result:
         synthesiser = load_synthesiser(config.synthesis)
         plan = plan_visit(config, visit, synthesiser.checkpoint.sha256)
         if not plan.targets:
-            return ended("nothing-missing")
+            return ended(visit.idle, IDLE_REASONS[visit.idle])
         if plan.is_done(config.output_dir) and not config.output.overwrite:
             return ended("already-complete")
-        warnings = run_visit(config, plan, synthesiser)
+        warnings = run_visit(config, plan, synthesiser, run_id)
         made = "synthesised " + ", ".join(t.full_name for t in plan.targets)
         return ended("complete", "; ".join([made, *(f"warning: {text}" for text in warnings)]))
     except NoSourceError as error:

@@ -17,10 +17,14 @@ from pds_bids.core.config import Config
 SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy")
 
 
+def now() -> datetime.datetime:
+    """The time, in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
 def new_run_id() -> str:
     """Sortable, unique name of a run, such as `20260131-093000_1b9d6bcd`."""
-    now = datetime.datetime.now(datetime.UTC)
-    return f"{now:%Y%m%d-%H%M%S}_{uuid.uuid4().hex[:8]}"
+    return f"{now():%Y%m%d-%H%M%S}_{uuid.uuid4().hex[:8]}"
 
 
 def software_versions() -> dict[str, str]:

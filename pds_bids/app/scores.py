@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +12,14 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import Volume
-from pds_bids.evaluation.metrics import mae, psnr, ssim
+from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import Prepared, align_reference
+
+Score = dict[str, str | float | None]
+"""Name and value of each number about one candidate."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ class Reference:
 
     volume: Volume
     mask: Volume
+
+
+class Candidate(NamedTuple):
+    """What is scored: relative units on the model grid, with the standard deviation of its error if known."""
+
+    method: str
+    volume: Volume
+    sd: Volume | None = None
 
 
 def scoring_reference(acquired: Reduced, prepared: Prepared, config: PrepConfig) -> Reference:
@@ -53,15 +66,12 @@ def scoring_reference(acquired: Reduced, prepared: Prepared, config: PrepConfig)
     return Reference(relative.like(relative.data * inside.data), inside)
 
 
-def score(
-    reference: Reference, candidates: dict[str, Volume], target: Modality
-) -> list[dict[str, str | float]]:
-    """One row per candidate: masked PSNR (dB, range 2), masked SSIM, MAE in units of the brain's median.
+def score(reference: Reference, candidates: Sequence[Candidate], target: Modality) -> list[Score]:
+    """One row per candidate, inside the mask of the reference.
 
-    Parameters
-    ----------
-    candidates
-        Name -> volume in relative units on the model grid.
+    PSNR is in dB with range 2, MAE in units of the brain's median. `coverage_80` is the share of voxels whose
+    error lies in the 80 % interval that the candidate's sd promises: 0.8 where the sd is honest, less where
+    it is too small, None without one.
     """
     mask = reference.mask.data > 0
     truth = reference.volume.data
@@ -72,7 +82,8 @@ def score(
             "psnr_db": round(psnr(volume.data, truth, mask), 2),
             "ssim": round(ssim(volume.data, truth, mask), 4),
             "mae": round(mae(volume.data, truth, mask), 4),
+            "coverage_80": round(coverage(volume.data - truth, sd.data, mask, 0.8), 3) if sd else None,
             "n_voxels": int(np.count_nonzero(mask)),
         }
-        for name, volume in candidates.items()
+        for name, volume, sd in candidates
     ]

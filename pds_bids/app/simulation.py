@@ -4,38 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.app.anatomies import aligned_structures, template_anatomy
+from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
 from pds_bids.app.studyfiles import VisitFiles, claim_folder, write_study_files
+from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
     from pds_bids.simulation.cohort import Visit
 
 
+@dataclass(frozen=True)
+class Study:
+    """What is to be simulated; the fields are those of `plan_cohort`."""
+
+    n_subjects: int
+    sites: tuple[str, ...]
+    groups: tuple[str, ...]
+    sessions: int = 1
+    missing: float = 0.0
+    ages: tuple[float, float] = (60.0, 90.0)
+    label_noise: float = 0.0
+    seed: int = 0
+
+    def visits(self) -> list[Visit]:
+        """The plan.
+
+        Raises
+        ------
+        UsageError
+            If there is no such site or group, or a number is out of range.
+        """
+        from pds_bids.simulation.cohort import plan_cohort
+
+        return plan_cohort(
+            self.n_subjects,
+            self.sites,
+            n_sessions=self.sessions,
+            missing=self.missing,
+            groups=self.groups,
+            seed=self.seed,
+            ages=self.ages,
+            label_noise=self.label_noise,
+        )
+
+
 def run(
+    out: Path, study: Study, label_maps_dir: Path | None, *, t1w: bool, processes: int, device: str
+) -> int:
+    """Simulate a study into `out`.
+
+    Parameters
+    ----------
+    label_maps_dir
+        FreeSurfer-style anatomies that subjects take in turn; None for the ICBM template.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    maps = [] if label_maps_dir is None else label_maps(label_maps_dir)
+    visits = study.visits()
+    simulate(out, visits, maps, t1w=t1w, processes=processes, device=device)
+    print(f"{len(visits)} visits of {study.n_subjects} subjects: {out}")
+    return 0
+
+
+def simulate(
     out: Path,
     visits: Sequence[Visit],
-    label_maps: Sequence[Path] = (),
+    maps: Sequence[Path] = (),
     *,
     t1w: bool = True,
     processes: int = 1,
     device: str = "cpu",
-) -> int:
-    """Write every visit of a study that is not there yet; the files do not depend on `processes`.
+) -> None:
+    """Write every visit that is not there yet; what is written does not depend on `processes`.
 
     Parameters
     ----------
     out
         Folder of the dataset: new, empty, or that of the same study.
-    visits
-        As `plan_cohort` made them.
-    label_maps
-        FreeSurfer-style anatomies that subjects take in turn; the ICBM template where there are none.
+    maps
+        Label maps; the ICBM template where there are none.
     t1w
         Whether a T1w image is taken as well.
 
@@ -44,27 +101,25 @@ def run(
     CannotWriteError
         If the folder holds anything else.
     """
-    claim_folder(out, visits, [path.name for path in label_maps], t1w=t1w)
+    claim_folder(out, visits, [path.name for path in maps], t1w=t1w)
     write_study_files(out, visits)
     subjects = sorted({visit.subject for visit in visits})
-    to_do = [v for v in visits if not VisitFiles(out, v).finished]
+    to_do = [visit for visit in visits if not VisitFiles(out, visit).finished]
     with ProcessPoolExecutor(processes) as pool:
-        anatomies = list(pool.map(aligned_structures, label_maps[: len(subjects)])) or [template_anatomy()]
-        jobs = [
-            pool.submit(_scan, out, v, anatomies[subjects.index(v.subject) % len(anatomies)], t1w, device)
-            for v in to_do
-        ]
-        for n, job in enumerate(as_completed(jobs), 1):
-            print(f"{job.result()} ({n} of {len(jobs)})", flush=True)
-    print(f"{len(visits)} visits of {len(subjects)} subjects: {out}")
-    return 0
+        used = maps[: len(subjects)]
+        anatomies = list(pool.map(aligned_structures, used, [1] * len(used))) or [template_anatomy()]
+        jobs = []
+        for visit in to_do:
+            anatomy = anatomies[subjects.index(visit.subject) % len(anatomies)]
+            jobs.append(pool.submit(_scan, out, visit, anatomy, t1w, device))
+        for done, job in enumerate(as_completed(jobs), 1):
+            print(f"{job.result()} ({done} of {len(jobs)})", flush=True)
 
 
 def _scan(out: Path, visit: Visit, anatomy: NDArray[np.uint8], t1w: bool, device: str) -> str:
     """Simulate and write one visit; returns its name."""
     import torch
 
-    from pds_bids.core.seeds import derived_seed
     from pds_bids.simulation.head import build_head
     from pds_bids.simulation.scanner import head_scale, random_pose
     from pds_bids.simulation.series import ACQUIRE, acquire_t1w

@@ -1,4 +1,4 @@
-"""Where a simulated study keeps what: BIDS names, sidecars and tables, and the truth under `sourcedata/truth`."""
+"""Files of a simulated study: BIDS names, sidecars and tables, and the truth under `sourcedata/truth`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 TRUTH = Path("sourcedata", "truth")
 NOTICE = "Simulated by pds-model; no person was scanned"
-SIGNAL_UNITS = 1000
-"""Stored integer of the signal of cortex without weighting."""
 
 ENTITIES: dict[Modality, dict[str, str]] = {Modality.BOLD: {"task": "rest"}, Modality.DWI: {}}
 FACTS: dict[Modality, dict[str, Any]] = {
@@ -60,8 +58,8 @@ No person was scanned: every image was computed by `pds-model simulate` {version
 properties and signal equations. Use it to try software, never to learn about people.
 
 `sourcedata/truth` holds what no study has: the scans withheld from incomplete subjects, the structures and
-regions of every head (`*_dseg.nii.gz`, 1 mm, in the space of the ICBM template), and `*_condition.json` with the
-person's state and the way from scanner to template. Programs under test must not read it.
+regions of every head (`*_dseg.nii.gz`, 1 mm, in the space of the ICBM template), and `*_condition.json` with
+the person's state and the way from scanner to template. Programs under test must not read it.
 """
 
 
@@ -71,8 +69,11 @@ def claim_folder(out: Path, visits: Sequence[Visit], label_maps: Sequence[str], 
     Raises
     ------
     CannotWriteError
-        If it does.
+        If it does, or lies inside another dataset.
     """
+    for parent in out.parents:
+        if (parent / "dataset_description.json").is_file():
+            raise CannotWriteError(f"{out}: lies inside the dataset {parent}; choose a folder elsewhere")
     path = out / "dataset_description.json"
     plan = json.dumps([asdict(visit) for visit in visits])
     description = {
@@ -113,10 +114,10 @@ def write_study_files(out: Path, visits: Sequence[Visit]) -> None:
     for subject, visit in first.items():
         if visit.session is None:
             continue
-        ages = [
-            (f"ses-{v.session}", f"{v.person.age + v.years:.1f}") for v in visits if v.subject == subject
-        ]
-        write_text(out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _table(("session_id", "age"), ages))
+        ages = [(f"ses-{v.session}", f"{v.person.age + v.years:.1f}") for v in visits if v.subject == subject]
+        write_text(
+            out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _table(("session_id", "age"), ages)
+        )
         write_json(out / "sessions.json", {"age": SESSION_AGE})
 
 
@@ -195,17 +196,21 @@ class VisitFiles:
         """The T1w image with its sidecar."""
         image = self._path(self.out, "anat", {}, "T1w")
         self._write_image(image, scan)
-        write_json(Path(str(image).removesuffix(".nii.gz") + ".json"), {"MRAcquisitionType": "3D"} | sidecar(protocol))
+        write_json(
+            Path(str(image).removesuffix(".nii.gz") + ".json"),
+            {"MRAcquisitionType": "3D"} | sidecar(protocol),
+        )
 
     def _write_image(self, path: Path, scan: Scan, repetition_s: float | None = None) -> None:
-        units = (SIGNAL_UNITS * scan.data.cpu().numpy()).round().clip(0, np.iinfo(np.int16).max)
+        units = scan.data.cpu().numpy().round().clip(0, np.iinfo(np.int16).max)
         write_image(path, units.astype(np.int16), scan.affine, description=NOTICE, repetition_s=repetition_s)
 
     def write_truth(self, head: Head, pose: Pose) -> None:
         """Structures and regions of the head, and last of all the state of the person."""
-        from pds_bids.simulation.anatomy import FINE_GRID, Structure
+        from pds_bids.simulation.anatomy import Structure
         from pds_bids.simulation.disease import condition
         from pds_bids.simulation.regions import Region
+        from pds_bids.simulation.scanner import FINE_GRID
 
         for label, values, names in (
             ("structures", head.structures, Structure),

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from pds_bids.app.outputs import VisitWriter
+from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
-from pds_bids.app.scores import score, scoring_reference
+from pds_bids.app.scores import Candidate, Reference, Score, score, scoring_reference
 from pds_bids.bids.completion import discard, mark_complete, page_path
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
@@ -53,7 +53,7 @@ load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 
 
-def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser) -> list[str]:
+def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str) -> list[str]:
     """Do one visit; its completion marker is the last thing written.
 
     A target that cannot be made does not keep the other one from being made.
@@ -85,10 +85,9 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser) -> list
                     outcomes.append(_synthesise(config, plan, target, reduced, Path(work), synthesiser))
                 except ParticipantError as error:
                     errors.append(error)
-        if outcomes:
-            written = _write_page(config, plan, outcomes, errors)
-            if not errors:
-                mark_complete(out, visit.subject, visit.session, plan.fingerprint, written)
+        written = _write_page(config, plan, outcomes, errors)
+        if not errors:
+            mark_complete(out, visit.subject, visit.session, plan.fingerprint, run_id, written)
     if errors:
         raise errors[0]
     return list(dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings))
@@ -129,21 +128,23 @@ def _synthesise(
     source = scale.apply(prepared.model)
     made = synthesiser.synthesise(source, prepared.model_mask, target, config.synthesis, seed)
 
-    warnings = [*series.notes, *prepared.warnings]
+    warnings = [TEST_WARNING] if config.prep.sloppy else []
+    warnings += [*series.notes, *prepared.warnings]
     writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
     writer.write_source()
     writer.write_synthesised(made)
     relative = scale.relative(prepared.model)
-    scores: list[dict[str, str | float]] = []
+    reference: Reference | None = None
+    scores: list[Score] = []
     if target in visit.acquired:
         try:
             reference = scoring_reference(reduced(target), prepared, config.prep)
-            candidates = {
-                "pds": made.volume,
-                "population template": synthesiser.templates[target],
-                "registered source": relative,
-            }
+            candidates = [
+                Candidate("pds", made.volume, made.sd),
+                Candidate("population template", synthesiser.templates[target]),
+                Candidate("registered source", relative),
+            ]
             scores = score(reference, candidates, target)
         except ParticipantError as error:
             warnings.append(f"not scored: {error}")
-    return Outcome(prepared, relative, made, scores, tuple(warnings), tuple(writer.written))
+    return Outcome(prepared, relative, made, reference, scores, tuple(warnings), tuple(writer.written))

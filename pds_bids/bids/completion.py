@@ -73,13 +73,22 @@ def _read_marker(out: Path, subject: str, session: str | None) -> dict[str, Any]
     """The marker; empty where it is absent, cut off or foreign, so that the work is done again."""
     try:
         marker = json.loads(marker_path(out, subject, session).read_text(encoding="utf-8"))
-        return {"fingerprint": marker["fingerprint"], "outputs": dict(marker["outputs"])}
+        return {
+            "fingerprint": marker["fingerprint"],
+            "run": marker["run"],
+            "outputs": dict(marker["outputs"]),
+        }
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 
 
+def completing_run(out: Path, subject: str, session: str | None) -> str | None:
+    """The run that made a visit's outputs; None where they are not complete."""
+    return _read_marker(out, subject, session).get("run")
+
+
 def mark_complete(
-    out: Path, subject: str, session: str | None, fingerprint: str, outputs: Iterable[Path]
+    out: Path, subject: str, session: str | None, fingerprint: str, run: str, outputs: Iterable[Path]
 ) -> None:
     """Record, as the last write of a visit, that these outputs are complete.
 
@@ -91,11 +100,13 @@ def mark_complete(
         Labels without prefix.
     fingerprint
         From `fingerprint`.
+    run
+        Name of the run that made them.
     outputs
         Files below `out`; each must exist.
     """
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(outputs)}
-    write_json(marker_path(out, subject, session), {"fingerprint": fingerprint, "outputs": sizes})
+    write_json(marker_path(out, subject, session), {"fingerprint": fingerprint, "run": run, "outputs": sizes})
 
 
 def discard(out: Path, subject: str, session: str | None) -> None:

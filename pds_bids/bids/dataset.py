@@ -20,6 +20,7 @@ DEVELOPERS = "The pds-bids developers"
 ACKNOWLEDGE = "Cite the software, the method and the input dataset, and say that the volumes are synthetic."
 
 _DESCRIPTION = "dataset_description.json"
+_TITLE = f"{PIPELINE}: SYNTHETIC mean fMRI and dMRI volumes of "
 
 _CONTAINER_VARIABLES = {
     "PDS_BIDS_DOCKER_TAG": ("docker", "Tag"),
@@ -27,13 +28,17 @@ _CONTAINER_VARIABLES = {
 }
 """Set inside our images: environment variable to container type and the field it fills."""
 
+CALIBRATION = "calibrated on simulated images and too small on real scans"
+"""What everybody must know who uses the uncertainty."""
+
 DESCRIPTIONS = {
     "preproc": "Mean of the acquired series after motion correction and bias field correction",
     "brain": "Brain mask of the acquired mean volume",
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
     "synthdrawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
     "synthdrawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
-    "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units",
+    "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units, "
+    f"{CALIBRATION}",
 }
 """What each `desc-` label of the outputs means."""
 
@@ -53,8 +58,9 @@ Nothing named `desc-synth...` was measured.
 - For research only, never for diagnosis.
 
 `desc-preproc` is the acquired source, `desc-synth` the synthetic volume, `desc-synthstd` its voxelwise
-uncertainty. A name without `space-` means the grid of the subject's own source image. Each sidecar names the
-sources, and for synthetic volumes the model, its weights and the seed.
+uncertainty, {calibration}.
+A name without `space-` means the grid of the subject's own source image. Each sidecar names the sources, and
+for synthetic volumes the model, its weights and the seed.
 
 Open `sub-*.html` for a report per participant.
 
@@ -77,13 +83,15 @@ def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
     Raises
     ------
     CannotWriteError
-        If the folder cannot be written, or holds another program's dataset or files of the user's own.
+        If the folder cannot be written, or holds another program's dataset, what was made of another raw
+        dataset, or files of the user's own.
     """
     raw = require_dataset(bids_dir)
     texts = _texts(raw)
-    _require_ours(out, texts)
+    described = _description(raw, _raw_uri(out, bids_dir), version)
+    _require_ours(out, texts, described)
     # Written before the others, it tells the next run that they are ours.
-    write_json(out / _DESCRIPTION, _description(raw, _raw_uri(out, bids_dir), version))
+    write_json(out / _DESCRIPTION, described)
     for name, text in texts.items():
         write_text(out / name, text)
 
@@ -96,46 +104,78 @@ def _texts(raw: Mapping[str, Any]) -> dict[str, str]:
         "descriptions.tsv": "\n".join(rows) + "\n",
         "descriptions.json": json.dumps(meaning, indent=2) + "\n",
         ".bidsignore": "\n".join(BIDSIGNORE) + "\n",
-        "README.md": _README.format(name=raw["Name"], licence=raw.get("License") or "not stated"),
+        "README.md": _README.format(
+            name=raw["Name"], licence=raw.get("License") or "not stated", calibration=CALIBRATION
+        ),
         "CITATION.cff": _citation(raw),
     }
 
 
-def _require_ours(out: Path, names: Iterable[str]) -> None:
+def _require_ours(out: Path, names: Iterable[str], described: Mapping[str, Any]) -> None:
     """Refuse a folder with files or subjects that we would overwrite or clear although we did not make them.
 
     Raises
     ------
     CannotWriteError
-        Naming one of those files.
+        Naming one of those files, or the raw dataset that the folder belongs to.
     """
     # Looked for before the description: another process of ours that is just starting writes that one first.
     foreign = [path for path in (out / name for name in names) if os.path.lexists(path)]
     foreign += sorted(out.glob("sub-*"))
-    if not _described_by_us(out / _DESCRIPTION) and foreign:
+    existing = _our_description(out / _DESCRIPTION)
+    if existing is None and foreign:
         raise CannotWriteError(
             f"{foreign[0]}: is there already and was not made by {PIPELINE}; "
             "choose another output folder, or move it away"
         )
+    if existing is not None and not _of_one_dataset(existing, described):
+        there, here = (
+            f'"{str(d.get("Name")).removeprefix(_TITLE)}" ({_raw_link(d)})' for d in (existing, described)
+        )
+        raise CannotWriteError(
+            f"{out}: holds what was made from the dataset {there}, not from {here}; choose another output "
+            f"folder (or, if the dataset only changed its name, change it in {out / _DESCRIPTION} too)"
+        )
 
 
-def _described_by_us(path: Path) -> bool:
-    """False where there is no description; that of another program is an error."""
+def _our_description(path: Path) -> dict[str, Any] | None:
+    """None where there is no description; that of another program is an error."""
     try:
-        makers = json.loads(path.read_text(encoding="utf-8")).get("GeneratedBy", [{}])
-        ours = any(maker.get("Name") == PIPELINE for maker in makers)
+        existing = json.loads(path.read_text(encoding="utf-8"))
+        ours = any(maker.get("Name") == PIPELINE for maker in existing.get("GeneratedBy", [{}]))
     except FileNotFoundError:
-        return False
+        return None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CannotWriteError(f"{path}: cannot be read ({error}); choose another output folder") from error
     if not ours:
         raise CannotWriteError(f"{path}: not made by {PIPELINE}; choose another output folder")
-    return True
+    return dict(existing)
+
+
+def _of_one_dataset(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two descriptions of ours are of the same raw dataset.
+
+    A place tells little: in a container every dataset is `/data`, and one dataset moves or is mounted
+    elsewhere. The name tells; where it was changed, a DOI does, or a link that is relative, for that leads
+    out of the output folder to the dataset around it.
+    """
+    same_source = one.get("SourceDatasets") == other.get("SourceDatasets")
+    placeless = not str(_raw_link(other)).startswith("file:") or _has_doi(other)
+    return one.get("Name") == other.get("Name") or (same_source and placeless)
+
+
+def _has_doi(description: Mapping[str, Any]) -> bool:
+    return any("DOI" in source for source in description.get("SourceDatasets", ()))
+
+
+def _raw_link(description: Mapping[str, Any]) -> str | None:
+    links: Mapping[str, str] = description.get("DatasetLinks", {})
+    return links.get(RAW_DATASET)
 
 
 def _description(raw: Mapping[str, Any], raw_uri: str, version: str) -> dict[str, Any]:
     description = {
-        "Name": f"{PIPELINE}: SYNTHETIC mean fMRI and dMRI volumes of {raw['Name']}",
+        "Name": f"{_TITLE}{raw['Name']}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "License": raw.get("License"),

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pds_bids.bids.discovery import find_t1w, labelled_folders, list_images, visit_folder
 from pds_bids.bids.naming import natural_key
 from pds_bids.core.config import Selection
 from pds_bids.core.errors import NotBidsError, NothingSelectedError
 from pds_bids.core.modality import Modality
+
+Idle = Literal["nothing-missing", "not-fetched", "not-asked-for"]
+"""Why there is nothing to synthesise although there is something to start from."""
+
+IDLE_REASONS: Mapping[Idle, str] = {
+    "nothing-missing": "both were acquired (--evaluate synthesises and scores them)",
+    "not-fetched": "what is missing exists and cannot be read",
+    "not-asked-for": "--target does not ask for what is missing",
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,17 @@ class Visit:
         candidates = (frozenset(Modality) if evaluate else self.missing) - self.unfetched
         return tuple(target for target in wanted if target in candidates and target.other in self.acquired)
 
+    @property
+    def idle(self) -> Idle:
+        """Why a visit with something to start from has no `targets`.
+
+        >>> Visit("01", None, frozenset({Modality.DWI}), has_t1w=True).idle  # but only DWI was asked for
+        'not-asked-for'
+        """
+        if not self.missing:
+            return "nothing-missing"
+        return "not-fetched" if self.missing <= self.unfetched else "not-asked-for"
+
 
 def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
     """List the selected visits of a dataset, in natural order.
@@ -135,7 +156,7 @@ def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
 
 
 def require_dataset(bids_dir: Path) -> dict[str, object]:
-    """The content of `dataset_description.json`, or `NotBidsError`."""
+    """The content of the `dataset_description.json` of a raw dataset, or `NotBidsError`."""
     if not bids_dir.is_dir():
         raise NotBidsError(f"{bids_dir}: is not a folder; give the folder of a BIDS dataset")
     path = bids_dir / "dataset_description.json"
@@ -148,13 +169,19 @@ def require_dataset(bids_dir: Path) -> dict[str, object]:
     for key in ("Name", "BIDSVersion"):
         if not isinstance(description, dict) or not description.get(key):
             raise NotBidsError(f"{path}: has no {key}; add it")
+    if description.get("DatasetType") == "derivative":
+        raise NotBidsError(f"{path}: this is a derivative dataset; give the raw dataset it was made from")
     return dict(description)
 
 
 def _require_known(kind: str, wanted: Collection[str], known: Collection[str], bids_dir: Path) -> None:
     unknown = [label for label in wanted if label not in known]
+    if unknown and not known:
+        raise NothingSelectedError(
+            f"{bids_dir}: no {kind} {', '.join(unknown)}, for it has no {kind}s; leave --{kind}-label out"
+        )
     if unknown:
-        there = ", ".join(sorted(known, key=natural_key)[:10]) or "none"
+        there = ", ".join(sorted(known, key=natural_key)[:10])
         more = ", ..." if len(known) > 10 else ""
         raise NothingSelectedError(
             f"{bids_dir}: no {kind} {', '.join(unknown)}; choose from those it has: {there}{more}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pds_bids.bids.inventory import Visit
+from pds_bids.bids.inventory import IDLE_REASONS, Visit
 from pds_bids.core.config import Selection
 from pds_bids.core.modality import Modality
 
@@ -62,12 +62,14 @@ def _row(visit: Visit, selection: Selection, complete: bool) -> _Row:
 def _remark(row: _Row) -> str:
     visit = row.visit
     remarks = ["complete"] if row.complete else []
+    if not (row.to_do or row.complete or visit.unreadable):
+        remarks.append(
+            f"nothing to do: {IDLE_REASONS[visit.idle]}" if visit.acquired else "nothing to start from"
+        )
     if visit.unreadable:
         remarks.append(f"cannot be read (run `datalad get`, or restore it): {_names(visit.unreadable)}")
     if visit.odd:
         remarks.append(f"not used, the name does not fit (rename it): {_names(visit.odd)}")
-    if not (row.to_do or row.complete or visit.unreadable):
-        remarks.insert(0, "nothing to do" if visit.acquired else "nothing to start from")
     return "; ".join(remarks)
 
 

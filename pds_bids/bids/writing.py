@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,18 +78,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, remedy: str) -> None:
     """Make a folder, and find out now rather than after an hour that nothing can be written there.
+
+    Parameters
+    ----------
+    folder
+        Its parents are made too.
+    remedy
+        What the user is told to do where it cannot be written.
 
     Raises
     ------
     TemporaryError, CannotWriteError
-        As `atomic_write`.
+        As `atomic_write`, about the folder.
     """
-    probe = folder / f"{PARTIAL_MARK}probe"
-    with atomic_write(probe) as partial:
-        partial.touch()
-    probe.unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=PARTIAL_MARK, dir=folder):
+            pass
+    except OSError as error:
+        explained = _explain(folder, error, remedy)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def remove_partial(folder: Path) -> None:
@@ -205,9 +218,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _explain(path: Path, error: OSError) -> PdsError | None:
+def _explain(path: Path, error: OSError, remedy: str = "choose another output folder") -> PdsError | None:
     if error.errno in _NO_SPACE:
         return TemporaryError(f"{path}: the disk is full; free some and run again, finished work is kept")
     if error.errno in _NO_ACCESS:
-        return CannotWriteError(f"{path}: cannot be written ({error.strerror}); choose another output folder")
+        return CannotWriteError(f"{path}: cannot be written ({error.strerror}); {remedy}")
     return None

@@ -14,7 +14,7 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import BidsAppCommand, Device, Label, SpaceSeparated
+from pds_bids.cli.options import BidsAppCommand, Device, Folder, Label, SpaceSeparated
 from pds_bids.cli.resources import default_threads
 from pds_bids.core.config import Config, OutputConfig, PrepConfig, Selection, SynthesisConfig
 from pds_bids.core.errors import CannotWriteError, UsageError
@@ -25,15 +25,14 @@ SPACES = (*OutputConfig.spaces, "model")
 FORMATS = ("table", "list", "json")
 SLOPPY_STEPS = 1
 
-_Folder = click.Path(file_okay=False, readable=False, resolve_path=True, path_type=Path)
 _Count = click.IntRange(min=1)
 
 
 @click.command(
     cls=BidsAppCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
 )
-@click.argument("bids_dir", type=_Folder)
-@click.argument("output_dir", type=_Folder)
+@click.argument("bids_dir", type=Folder())
+@click.argument("output_dir", type=Folder())
 @click.argument("analysis_level", type=click.Choice(["participant", "group"]))
 @click.option(
     "--participant-label",
@@ -125,7 +124,7 @@ _Count = click.IntRange(min=1)
     "--sloppy", is_flag=True, help="Coarse registration and one step: marks every output as a test."
 )
 @click.option(
-    "-w", "--work-dir", type=_Folder, help="Folder for intermediate files.  [default: one under $TMPDIR]"
+    "-w", "--work-dir", type=Folder(), help="Folder for intermediate files.  [default: one under $TMPDIR]"
 )
 @click.option("--overwrite", is_flag=True, help="Do finished participants again.")
 @click.option("--stop-on-first-crash", is_flag=True, help="End at the first participant that fails.")
@@ -149,12 +148,11 @@ def command(
     """
     logging.basicConfig(format="%(levelname)s %(message)s")
     logging.getLogger("pds_bids").setLevel(max(logging.DEBUG, logging.WARNING - 10 * verbose))
-    if dry_run and analysis_level == "group":
-        raise UsageError("--dry-run plans the participant level; leave it out for group")
     if layout and not dry_run:
         raise UsageError("--format says how --dry-run prints; add --dry-run")
     config = build_config(**options)
     if analysis_level == "group":
+        require_whole_group(config.selection, dry_run)
         from pds_bids.app import group
 
         return group.run(config)
@@ -162,7 +160,8 @@ def command(
 
     if not dry_run:
         return participant.run(config)
-    click.echo(participant.dry_run(config, layout or "table"))
+    plan = participant.dry_run(config, layout or "table")
+    click.echo(plan or "nothing to do", err=not plan)
     return 0
 
 
@@ -210,6 +209,23 @@ def build_config(
         synthesis=SynthesisConfig(model, num_samples, steps, random_seed, device, threads),
         output=OutputConfig(output_spaces, overwrite, stop_on_first_crash, nprocs),
     )
+
+
+def require_whole_group(selection: Selection, dry_run: bool) -> None:
+    """Refuse options that the group level, which tabulates all of OUTPUT_DIR, would leave unheeded.
+
+    Raises
+    ------
+    UsageError
+        Naming them.
+    """
+    given = {
+        "--dry-run": dry_run,
+        "--participant-label": selection.participants,
+        "--session-label": selection.sessions,
+    }
+    if unheeded := ", ".join(name for name, value in given.items() if value):
+        raise UsageError(f"group tabulates all that OUTPUT_DIR holds; leave {unheeded} out")
 
 
 def default_work_dir(output_dir: Path) -> Path:

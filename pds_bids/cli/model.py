@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import Device
-from pds_bids.cli.resources import default_threads
+from pds_bids.cli.options import BidsAppCommand, Device, SpaceSeparated
+from pds_bids.cli.resources import available_cpus, default_threads
 from pds_bids.core.config import SynthesisConfig
 
 _Folder = click.Path(file_okay=False, resolve_path=True, path_type=Path)
@@ -49,6 +49,68 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
     from pds_bids.app import demo
 
     return demo.run(directory, seed, omp_nthreads or default_threads(nprocs=1))
+
+
+@pds_model.command(cls=BidsAppCommand)
+@click.argument("out", metavar="OUT", type=_Folder)
+@click.option(
+    "--n-subjects", type=click.IntRange(min=1), metavar="N", default=12, help="Subjects of the study."
+)
+@click.option(
+    "--label-maps",
+    type=_LabelMaps,
+    help="Folder of FreeSurfer-style label maps that subjects take in turn.  [default: the ICBM template]",
+)
+@click.option(
+    "--sites",
+    cls=SpaceSeparated,
+    metavar="NAME",
+    default=("oasis", "adni"),
+    help="Sites: oasis, adni, ppmi, hospital.",
+)
+@click.option("--sessions", type=click.IntRange(min=1), metavar="N", default=1, help="Visits, a year apart.")
+@click.option(
+    "--missing",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    default=0.5,
+    help="Fraction of the subjects that lack one modality, fMRI and dMRI in turn.",
+)
+@click.option(
+    "--groups",
+    cls=SpaceSeparated,
+    metavar="NAME",
+    default=("nc", "mci", "ad"),
+    help="Diagnoses: nc, mci, ad.",
+)
+@click.option(
+    "--ages", type=(float, float), metavar="LOW HIGH", default=(60.0, 90.0), help="Ages, from 20 to 90 years."
+)
+@click.option(
+    "--label-noise",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    default=0.0,
+    help="Fraction of the subjects with a wrong diagnosis on record.",
+)
+@click.option("--no-t1w", is_flag=True, help="Take no T1w images.")
+@_seed
+@click.option("--nprocs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: all CPUs]")
+@_device
+def simulate(
+    out: Path,
+    label_maps: Path | None,
+    no_t1w: bool,
+    nprocs: int | None,
+    device: str,
+    **plan: Any,
+) -> int:
+    """Simulate a study as a BIDS dataset in OUT, with the truth under OUT/sourcedata/truth."""
+    from pds_bids.app import simulation
+
+    study = simulation.Study(**plan)
+    processes = nprocs or available_cpus()
+    return simulation.run(out, study, label_maps, t1w=not no_t1w, processes=processes, device=device)
 
 
 @pds_model.command()

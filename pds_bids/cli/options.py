@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,6 +30,23 @@ class Label(click.ParamType[str]):
         if not re.fullmatch("[0-9A-Za-z]+", label):
             self.fail(f"{value!r} is not a label (letters and digits only); a list ends at `--`", param, ctx)
         return label
+
+
+class Folder(click.Path):
+    """A folder as an absolute path, whether it exists or not; an empty text is none.
+
+    >>> Folder().convert("/data/../out", None, None).as_posix()
+    '/out'
+    """
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, readable=False, resolve_path=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an unset variable in a script does not become the current folder."""
+        if not os.fspath(value):
+            self.fail("the path is empty; name a folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Device(click.ParamType[str]):
@@ -69,16 +88,20 @@ class BidsAppCommand(click.Command):
         Raises
         ------
         click.UsageError
-            If an argument is missing or a value is wrong; says so where a list has swallowed the argument.
+            If an argument is missing or a value is wrong; says so where a list has swallowed the argument,
+            or where an option follows the end of options.
         """
         lists = {name for param in self.params if isinstance(param, SpaceSeparated) for name in param.opts}
-        spelled = repeat_names(args, lists)
+        before, after = _split(args)
         try:
-            return super().parse_args(ctx, spelled)
-        except click.MissingParameter as error:
-            if spelled == args or not isinstance(error.param, click.Argument):
+            return super().parse_args(ctx, repeat_names(args, lists))
+        except click.UsageError as error:
+            if stray := next(filter(_is_option, after[1:]), None):
+                raise click.UsageError(f"No option may follow `--`: move {stray} before it.", ctx) from error
+            listed = any(arg.partition("=")[0] in lists for arg in before)
+            if not (listed and isinstance(error, click.MissingParameter)):
                 raise
-            hint = "If a list option took it for one more value, end the list with `--`."
+            hint = "If a list option took it for one more value, end the list with `--`"
             raise click.MissingParameter(hint, ctx, error.param) from error
 
 
@@ -104,10 +127,10 @@ def repeat_names(args: list[str], lists: set[str]) -> list[str]:
     >>> repeat_names("--label=01 02 -- IN OUT participant".split(), {"--label"})
     ['--label', '01', '--label', '02', '--', 'IN', 'OUT', 'participant']
     """
-    end = args.index("--") if "--" in args else len(args)
+    before, after = _split(args)
     spelled: list[str] = []
     current = ""
-    for arg, following in pairwise([*args[:end], "--"]):
+    for arg, following in pairwise([*before, "--"]):
         name, has_value, value = arg.partition("=")
         if name in lists:
             current = name
@@ -120,7 +143,13 @@ def repeat_names(args: list[str], lists: set[str]) -> list[str]:
             spelled.append(arg)
         else:
             spelled += [current, arg] if current else [arg]
-    return spelled + args[end:]
+    return spelled + after
+
+
+def _split(args: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before `--`, and the rest from it on."""
+    end = args.index("--") if "--" in args else len(args)
+    return args[:end], args[end:]
 
 
 def _is_option(arg: str) -> bool:

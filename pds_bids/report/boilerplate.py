@@ -41,7 +41,7 @@ class MethodFacts:
     model, model_version, weights_sha256
         Which weights.
     num_samples, steps, seed
-        Draws (0: the point estimate alone), steps of each, and the user's random seed.
+        Draws (0: the point estimate alone), steps of each (None without draws), and the user's random seed.
     sloppy
         Coarse settings, meant for tests.
     evaluated
@@ -61,7 +61,7 @@ class MethodFacts:
     model_version: str
     weights_sha256: str
     num_samples: int
-    steps: int
+    steps: int | None
     seed: int
     sloppy: bool = False
     evaluated: bool = False

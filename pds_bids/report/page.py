@@ -64,6 +64,8 @@ class ParticipantPage:
         Modalities; a modality in neither is missing.
     summary
         Name and value of each fact and QC number, in order.
+    test_only
+        Made with coarse settings, not fit for analysis.
     sections
         Figures, in order.
     scores
@@ -82,6 +84,7 @@ class ParticipantPage:
     acquired: Sequence[Modality]
     synthesised: Sequence[Modality]
     summary: Mapping[str, Value]
+    test_only: bool = False
     sections: Sequence[Section] = ()
     scores: Sequence[Mapping[str, Value]] = ()
     warnings: Sequence[str] = ()

@@ -87,7 +87,7 @@ class Sheet:
                 self._write(at.left + 2, at.top + 3, plane.left, ha="left", va="top")
                 self._write(at.left + at.width - 2, at.top + 3, plane.right, ha="right", va="top")
             if synthetic[at.row]:
-                self._stamp(at.left + at.width / 2, at.top + 0.78 * at.height)
+                self._stamp(at.left + at.width - 2, at.top + at.height - 2)
         for row, heading in enumerate(headings):
             top = min(at.top for at in self.layout.places if at.row == row)
             self._write(1, top - 3, heading, color=_ALARM if synthetic[row] else _INK)
@@ -113,6 +113,7 @@ class Sheet:
         self._axes.text(x, y, text, color=color, size=9, weight="bold", parse_math=False, **align)
 
     def _stamp(self, x: float, y: float) -> None:
-        tag = {"facecolor": _ALARM, "alpha": 0.7, "edgecolor": "none", "boxstyle": "square,pad=0.2"}
-        style: dict[str, Any] = {"color": "#ffffff", "size": 6.5, "weight": "bold"}
-        self._axes.text(x, y, SYNTHETIC, ha="center", va="center", bbox=tag, **style)
+        """SYNTHETIC with its lower right corner at a point: corners of slices hold least of the brain."""
+        tag = {"facecolor": _ALARM, "edgecolor": "none", "boxstyle": "square,pad=0.15"}
+        style: dict[str, Any] = {"color": "#ffffff", "size": 5, "weight": "bold"}
+        self._axes.text(x, y, SYNTHETIC, ha="right", va="bottom", bbox=tag, **style)

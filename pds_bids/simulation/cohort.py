@@ -31,6 +31,8 @@ class Visit:
         Key of `SITES`; the same at every visit.
     person
         Who it is.
+    diagnosis
+        What the record says of the person's group; wrong where labels are noisy.
     years
         Since the first visit.
     missing
@@ -43,6 +45,7 @@ class Visit:
     session: str | None
     site: str
     person: Person
+    diagnosis: Group
     years: float
     missing: Modality | None
     seed: int
@@ -53,9 +56,10 @@ def plan_cohort(
     sites: Sequence[str],
     n_sessions: int = 1,
     missing: float = 0.0,
-    groups: Sequence[Group] = tuple(Group),
+    groups: Sequence[str] = tuple(Group),
     seed: int = 0,
     ages: tuple[float, float] = OLDER_ADULTS,
+    label_noise: float = 0.0,
 ) -> list[Visit]:
     """Plan a study whose groups and sites are crossed and balanced.
 
@@ -71,11 +75,13 @@ def plan_cohort(
     missing
         Fraction of the subjects that lack one modality, BOLD and DWI in turn.
     groups
-        Diagnoses to include.
+        Diagnoses to include: values of `Group`.
     seed
         Of the whole study.
     ages
         Limits of the age at the first visit, in years.
+    label_noise
+        Probability that another of `groups` is on record than the person's own.
 
     Returns
     -------
@@ -85,7 +91,7 @@ def plan_cohort(
     Raises
     ------
     UsageError
-        If a number is out of range, a site is unknown, or there is no site or group.
+        If a number is out of range, a site or group is unknown, or there is none.
 
     Examples
     --------
@@ -93,18 +99,21 @@ def plan_cohort(
     ['01', '02', '01', '02']
     """
     _check(n_subjects, sites, n_sessions, missing, groups)
+    members = [Group(group) for group in groups]
     absent = _missing_modalities(n_subjects, missing, seed)
     visits = []
     for number in range(n_subjects):
-        group, site = _allocation(number, groups, sites, seed)
+        group, site = _allocation(number, members, sites, seed)
         generator = torch.Generator().manual_seed(derived_seed(seed, number, "person"))
         person = draw_person(group, generator, ages)
+        recorded = _recorded(group, members, label_noise, generator)
         visits += [
             Visit(
                 subject=_label(number, n_subjects),
                 session=_label(session, n_sessions) if n_sessions > 1 else None,
                 site=site,
                 person=person,
+                diagnosis=recorded,
                 years=session * SESSION_INTERVAL_YEARS,
                 missing=absent.get(number),
                 seed=derived_seed(seed, number, "subject"),
@@ -115,7 +124,7 @@ def plan_cohort(
 
 
 def _check(
-    n_subjects: int, sites: Sequence[str], n_sessions: int, missing: float, groups: Sequence[Group]
+    n_subjects: int, sites: Sequence[str], n_sessions: int, missing: float, groups: Sequence[str]
 ) -> None:
     if n_subjects < 1 or n_sessions < 1:
         raise UsageError(
@@ -125,8 +134,16 @@ def _check(
         raise UsageError(f"the missing fraction is {missing:g}; give a number from 0 to 1")
     if not sites or not groups:
         raise UsageError("a study needs a site and a group; give at least one of each")
-    if unknown := [site for site in sites if site not in SITES]:
-        raise UsageError(f"unknown site {', '.join(unknown)}; choose from {', '.join(SITES)}")
+    for kind, given, known in (("site", sites, SITES), ("group", groups, list(Group))):
+        if unknown := [name for name in given if name not in known]:
+            raise UsageError(f"unknown {kind} {', '.join(unknown)}; choose from {', '.join(known)}")
+
+
+def _recorded(group: Group, groups: Sequence[Group], noise: float, generator: torch.Generator) -> Group:
+    """The group, or with probability `noise` another one of those in the study."""
+    others = [other for other in groups if other is not group]
+    wrong, which = torch.rand(2, generator=generator).tolist()
+    return others[int(which * len(others))] if others and wrong < noise else group
 
 
 def _label(number: int, n: int) -> str:

@@ -41,8 +41,13 @@ from pds_bids.simulation.effects import (
 )
 from pds_bids.simulation.regions import Region
 
-COMMON_SHARE = 0.5
-"""Of the variance between healthy people: what all regions have in common [R]."""
+COMMON_SHARE: Mapping[Measure, float] = {
+    Measure.VOLUME: 0.0,
+    Measure.MD: 0.5,
+    Measure.FA: 0.5,
+    Measure.T2_STAR: 0.5,
+}
+"""Of the variance between healthy people: what all regions of a person have in common [R]."""
 
 SEVERITY_SD = 0.3
 """c, standard deviation of the logarithm of severity within a group [R]."""
@@ -129,13 +134,14 @@ def draw_person(group: Group, generator: torch.Generator, ages: tuple[float, flo
         sex="F" if coin < 0.5 else "M",
         shared=normal(),
         private={modality: normal() for modality in Modality},
-        deviates={measure: _deviates(affected_regions(measure), normal) for measure in Measure},
+        deviates={measure: _deviates(measure, normal) for measure in Measure},
     )
 
 
-def _deviates(regions: tuple[Region, ...], normal: Callable[[], float]) -> dict[Region, float]:
-    common = math.sqrt(COMMON_SHARE) * normal()
-    return {region: common + math.sqrt(1 - COMMON_SHARE) * normal() for region in regions}
+def _deviates(measure: Measure, normal: Callable[[], float]) -> dict[Region, float]:
+    share = COMMON_SHARE[measure]
+    common = math.sqrt(share) * normal()
+    return {region: common + math.sqrt(1 - share) * normal() for region in affected_regions(measure)}
 
 
 def severity(person: Person, modality: Modality | None, years: float = 0.0) -> float:

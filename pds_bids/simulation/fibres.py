@@ -1,8 +1,8 @@
 """Which way white matter runs: currents between cortices, and between cortex and brainstem.
 
-Fibres neither end in white matter nor cross one another's walls, and so does an electric current in a conductor of
-the shape of white matter. Two currents are solved for: the callosal one, from the left cortex to the
-right, and the projection, from the brainstem to every cortex. Association bundles (cingulum, superior and inferior
+Fibres do not end within white matter nor leave it sideways, and no more does an electric current in a
+conductor of its shape. Two currents are solved for: the callosal one, from the left cortex to the right,
+and the projection, from the brainstem to every cortex. Association bundles (cingulum, superior and inferior
 longitudinal) are arcs around the thalamus. Where bundles meet, the stronger prevails.
 """
 
@@ -58,8 +58,8 @@ def fibre_directions(structures: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (3, 80, 96, 88) float32 unit vectors in RAS+ model space; the sign has no meaning. Outside white matter they
-        continue those inside.
+        (3, 80, 96, 88) float32 unit vectors in RAS+ model space; the sign has no meaning. Outside white
+        matter they continue those inside.
     """
     fractions = {s: _fraction(structures, s) for s in (*PROJECTION_CONDUCTORS, Structure.CALLOSUM)}
     white = fractions[Structure.WHITE] + fractions[Structure.LESION]
@@ -115,9 +115,7 @@ def _projection_current(fractions: dict[Structure, Tensor]) -> Tensor:
     return _current(conductance, cortex | root, torch.where(root, 0.0, start))
 
 
-def _current(
-    conductance: Tensor, held: Tensor, potential: Tensor, steps: int = 120
-) -> Tensor:
+def _current(conductance: Tensor, held: Tensor, potential: Tensor, steps: int = 120) -> Tensor:
     """Current of the potential that stays as it is where `held`: solved on a coarse grid, then on its own.
 
     Returns
@@ -138,8 +136,10 @@ def _current(
 
     current = torch.zeros((3, *held.shape), device=held.device)
     for axis, wire in enumerate(_wires(conductance, held)):
-        for end in _ends(current[axis], axis):
-            end += wire * potential.diff(dim=axis) / 2
+        low, high = _ends(current[axis], axis)
+        through = wire * potential.diff(dim=axis)
+        low += through / 2
+        high += through / 2
     return current
 
 
@@ -150,7 +150,7 @@ def _ends(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def _wires(conductance: Tensor, held: Tensor) -> list[Tensor]:
-    """Conductance between neighbours along each axis; none between two held voxels, whose current is no tissue's."""
+    """Conductance between neighbours along each axis; none between two that are held: no tissue's current."""
     wires = []
     for axis in range(3):
         (low, high), (low_held, high_held) = _ends(conductance, axis), _ends(held, axis)
@@ -159,7 +159,7 @@ def _wires(conductance: Tensor, held: Tensor) -> list[Tensor]:
 
 
 def _relax(conductance: Tensor, held: Tensor, potential: Tensor, steps: int) -> Tensor:
-    """Kirchhoff's law, that no current is lost in a free voxel, by conjugate gradients (Jacobi preconditioner)."""
+    """Kirchhoff's law, no current lost in a free voxel, by conjugate gradients (Jacobi preconditioner)."""
     wires = _wires(conductance, held)
 
     def loss(x: Tensor) -> Tensor:
@@ -172,8 +172,9 @@ def _relax(conductance: Tensor, held: Tensor, potential: Tensor, steps: int) -> 
 
     total = torch.zeros_like(potential)
     for axis, wire in enumerate(wires):
-        for end in _ends(total, axis):
-            end += wire
+        low, high = _ends(total, axis)
+        low += wire
+        high += wire
     precondition = 1 / total.clamp(min=1e-9)
     residual = -loss(potential)
     step = precondition * residual
@@ -193,7 +194,7 @@ def _relax(conductance: Tensor, held: Tensor, potential: Tensor, steps: int) -> 
 
 
 def _relative(current: Tensor) -> Tensor:
-    """The square root of a current in units of its median: it falls by orders of magnitude towards the cortex."""
+    """Square root of a current in units of its median: it falls by orders of magnitude towards the cortex."""
     strength = current.square().sum(0, keepdim=True).sqrt()
     flowing = strength > 1e-6
     typical = strength[flowing].median() if flowing.any() else strength.new_tensor(1.0)
@@ -232,10 +233,10 @@ def _smooth(dyads: Tensor) -> Tensor:
     return (near + 1e-3 * far)[0]
 
 
-def _main_direction(dyads: Tensor, iterations: int = 12) -> Tensor:
-    """(3, X, Y, Z) principal eigenvector of (9, X, Y, Z) symmetric matrices, by squaring (power iteration)."""
+def _main_direction(dyads: Tensor, squarings: int = 6) -> Tensor:
+    """(3, X, Y, Z) principal eigenvector of (9, X, Y, Z) symmetric matrices, by power iteration."""
     matrix = dyads.view(3, 3, -1).permute(2, 0, 1)
-    for _ in range(iterations // 2):
+    for _ in range(squarings):
         matrix = matrix / matrix.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30)[:, None, None]
         matrix = matrix @ matrix
     column = matrix.square().sum(1).argmax(dim=1)

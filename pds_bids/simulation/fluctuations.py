@@ -1,7 +1,7 @@
 """What makes a BOLD series move although the head lies still: rest, heartbeat, breath and drift.
 
-Every fluctuation is a smooth spatial pattern times a sum of cosines in its band, so that it can be evaluated at the
-very moment when a slice is excited: a heartbeat aliases as it does in a real series.
+Every fluctuation is a smooth spatial pattern times a sum of cosines in its band, so that it can be evaluated
+at the very moment when a slice is excited: a heartbeat aliases as it does in a real series.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ FLUCTUATIONS = {
 """Five resting components of 0.5 % add up to about 1 % of the mean."""
 
 
-def fluctuations(
-    structures: Tensor, protocol: Protocol, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def fluctuations(structures: Tensor, protocol: Protocol, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Relative change of the signal over a series, as patterns and courses.
 
     Parameters
@@ -69,8 +67,8 @@ def fluctuations(
     Returns
     -------
     tuple of Tensor
-        (C, 80, 96, 88) patterns in model space, and (C, T, Z) courses at the time when each slice of each volume
-        is excited. The change is the sum of their products.
+        (C, 80, 96, 88) patterns in model space, and (C, T, Z) courses at the time when each slice of each
+        volume is excited. The change is the sum of their products.
     """
     device = structures.device
     volumes = torch.arange(protocol.n_volumes, device=device)[:, None] * protocol.tr_s

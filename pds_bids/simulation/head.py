@@ -79,15 +79,23 @@ def build_head(anatomy: Tensor, person: Person, years: float, seed: int) -> Head
     seed
         Of the subject: everything but age and disease follows from it, so that sessions share one anatomy.
     """
-    today = condition(person, years)
-    structures, regions = aged_anatomy(anatomy, today, seed)
+    structures, regions, tissue = build_tissue(anatomy, person, years, seed)
     return Head(
         structures=structures,
         regions=regions,
-        tissue=tissue_maps(structures, regions, today, _generator(anatomy, seed, "tissue")),
+        tissue=tissue,
         fibres=fibre_directions(structures),
         field_hz=static_field(_generator(anatomy, seed, "field")),
     )
+
+
+def build_tissue(
+    anatomy: Tensor, person: Person, years: float, seed: int
+) -> tuple[Tensor, Tensor, TissueProperties]:
+    """Structures, regions and tissue of `build_head` alone: enough to measure volumes and properties."""
+    today = condition(person, years)
+    structures, regions = aged_anatomy(anatomy, today, seed)
+    return structures, regions, tissue_maps(structures, regions, today, _generator(anatomy, seed, "tissue"))
 
 
 def aged_anatomy(anatomy: Tensor, today: Condition, seed: int) -> tuple[Tensor, Tensor]:
@@ -154,11 +162,11 @@ def static_field(generator: torch.Generator) -> Tensor:
     return FIELD_PEAK_HZ * field_map(generator) + SHIM_SD_HZ * rest
 
 
-def regional_means(head: Head) -> dict[Region, RegionalMeans]:
-    """Volume and mean properties of every region that the head has, the outside left out."""
-    codes = head.regions.long()
+def regional_means(regions: Tensor, tissue: TissueProperties) -> dict[Region, RegionalMeans]:
+    """Volume and mean properties of every region that a head has, the outside left out."""
+    codes = regions.long()
     counts = _sums(codes)
-    sums = {name: _sums(codes, getattr(head.tissue, name)) for name in SCALED}
+    sums = {name: _sums(codes, getattr(tissue, name)) for name in SCALED}
     return {
         region: RegionalMeans(
             volume_ml=float(counts[region]) / 1000,

@@ -60,25 +60,25 @@ NUCLEI: dict[Structure, tuple[Ellipsoid, ...]] = {
     Structure.PUTAMEN: (Ellipsoid((-26, 1, 1), (7.5, 19, 13), yaw_deg=-11),),
     Structure.PALLIDUM: (Ellipsoid((-19.5, -4, -2), (5.5, 11, 7.5), yaw_deg=25),),
     Structure.CAUDATE: (
-        Ellipsoid((-12.5, 16, 4), (6.5, 10, 11)),  # head
+        Ellipsoid((-12.5, 16, 4), (7, 10.5, 11.5)),  # head
         Ellipsoid((-15, 0, 18), (5, 15, 6), pitch_deg=-15, yaw_deg=10),  # body
     ),
-    Structure.AMYGDALA: (Ellipsoid((-22, -2, -20), (8.5, 7.5, 8)),),
+    Structure.AMYGDALA: (Ellipsoid((-22, -2, -20), (9, 8, 8.5)),),
     Structure.HIPPOCAMPUS: (
-        Ellipsoid((-26, -17, -18), (8.5, 13, 6.5), pitch_deg=-37),  # head and body
-        Ellipsoid((-27, -31, -7.5), (6.5, 13, 6), pitch_deg=-37),  # tail
+        Ellipsoid((-26, -17, -18), (9, 14, 7), pitch_deg=-37),  # head and body
+        Ellipsoid((-27, -31, -7.5), (7, 13.5, 6.5), pitch_deg=-37),  # tail
     ),
 }
 """Later ones cover earlier ones.
 
-Centres: means over the ROIs of Seitzman 2020 (table of ROIs in nilearn's wheel), drawn to the centre of the AAL
-region (Tzourio-Mazoyer 2002) where few of them sample a nucleus. Brainstem, turns and semi-axes [R]: they give the
-volumes of an adult brain times 1.3, for so much larger is the template.
+Centres: means over the ROIs of Seitzman 2020 (the table is in nilearn's wheel), drawn to the centre of the
+AAL region (Tzourio-Mazoyer 2002) where few of them sample a nucleus. Brainstem, turns and semi-axes [R]: they
+give the volumes of an adult brain times 1.3, for so much larger is the template.
 """
 
 LEAST_GREY = {Structure.PUTAMEN: 0.25, Structure.HIPPOCAMPUS: 0.3, Structure.AMYGDALA: 0.3}
-"""Grey matter probability that a voxel needs to belong to a nucleus. The template's maps call most of the pallidum
-and much of thalamus and caudate white, for iron and myelin shorten their T1."""
+"""Grey matter probability that a voxel of a nucleus needs. Of the others the template's maps call much white,
+for iron and myelin shorten their T1."""
 
 VENTRICLES_MM = (
     ((0.0, 36.0), (-31.0, 35.0), (-8.0, 32.0)),  # third, and the front of the lateral ones
@@ -88,7 +88,7 @@ VENTRICLES_MM = (
 """Boxes in (|x|, y, z) where CSF is ventricular; elsewhere it is sulcal [R]."""
 
 LEAST_FLUID = 0.2
-"""1 - GM - WM above which a voxel is CSF: the template, a mean of 152 people, leaves little more in any sulcus."""
+"""1 - GM - WM from which on a voxel is CSF: in a mean of 152 people no sulcus holds much more."""
 
 
 def structures_from_tissues(

@@ -86,6 +86,7 @@ LANDMARKS_MM: Mapping[Region, tuple[tuple[int, int, int], ...]] = {
         (-11, -18, 8),  # thalamus
         (-26, -12, 28),  # superior corona radiata
         (-13, -18, -10),  # cerebral peduncle
+        (-29, -30, 6),  # retrolenticular internal capsule
     ),
     Region.CEREBELLUM: (
         (-36, -67, -29),  # crus I
@@ -102,8 +103,8 @@ LANDMARKS_MM: Mapping[Region, tuple[tuple[int, int, int], ...]] = {
 """Places in MNI space, left side. Cortex and white matter belong to the nearest one, mirrored on the right.
 
 Centres of the regions of the AAL atlas (Tzourio-Mazoyer 2002), rounded to 1 mm [R]; along the tentorium also
-ROIs of Seitzman 2020; corona radiata and peduncle from the ICBM-DTI-81 atlas (Mori 2008) [R], for no lobe
-reaches into the deep white matter. A lobe needs no sharper border: what a disease does to it is one number.
+ROIs of Seitzman 2020. Three are tracts of the ICBM-DTI-81 atlas (Mori 2008) [R], for no lobe reaches into the
+deep white matter. A lobe needs no sharper border: what a disease does to it is one number.
 """
 
 SPLENIUM_BEHIND_MM = -32.0

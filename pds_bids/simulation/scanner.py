@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,18 @@ from pds_bids.simulation.pairs import gaussian_blur
 
 Matrix = NDArray[np.float64]
 
-FINE_GRID = Grid(
-    FINE_SHAPE, np.block([[np.eye(3), np.array(FINE_ORIGIN_MM)[:, None]], [np.zeros((1, 3)), np.ones((1, 1))]])
-)
+
+def _shift(millimetres: Sequence[float] | Matrix) -> Matrix:
+    matrix = np.eye(4)
+    matrix[:3, 3] = millimetres
+    return matrix
+
+
+FINE_GRID = Grid(FINE_SHAPE, _shift(FINE_ORIGIN_MM))
 """The 1 mm lattice of anatomies in model space."""
 
-BRAIN_CENTRE_MM = (0.0, -18.0, 10.0)
-"""Middle of the brain in model space, which a radiographer puts into the middle of the scanner."""
+BRAIN_CENTRE_MM = (0.0, -17.0, 16.0)
+"""What a radiographer puts into the middle of the scanner, in model space: the vertex must not be cut off."""
 
 HEAD_ROTATION_DEG, HEAD_OFFSET_MM = 4.0, 4.0
 """Standard deviations, per axis, of how a head lies in its coil [R]."""
@@ -62,9 +68,7 @@ def random_pose(generator: torch.Generator, scale: Matrix) -> Pose:
     """One session's pose of a head of `scale` (`head_scale`)."""
     angles, offset = torch.randn((2, 3), generator=generator, device=generator.device).double().cpu().numpy()
     lying = rigid(HEAD_ROTATION_DEG * angles, HEAD_OFFSET_MM * offset)
-    to_model = np.diag([*scale, 1.0])
-    to_model[:3, 3] = BRAIN_CENTRE_MM
-    return Pose(to_model @ lying)
+    return Pose(_shift(BRAIN_CENTRE_MM) @ np.diag([*scale, 1.0]) @ lying)
 
 
 def rigid(degrees: Matrix, millimetres: Matrix) -> Matrix:
@@ -76,8 +80,7 @@ def rigid(degrees: Matrix, millimetres: Matrix) -> Matrix:
         turn[first, first] = turn[second, second] = np.cos(angle)
         turn[second, first], turn[first, second] = np.sin(angle), -np.sin(angle)
         matrix = turn @ matrix
-    matrix[:3, 3] = millimetres
-    return matrix
+    return _shift(millimetres) @ matrix
 
 
 def native_grid(
@@ -126,7 +129,8 @@ def render(
     to_model
         (4, 4) scanner mm -> model mm, head motion included.
     shift
-        Native shape: displacement of the signal along `phase_axis`, in voxels; what is seen at j comes from j - shift.
+        Native shape: displacement of the signal along `phase_axis`, in voxels: what is seen at j comes from
+        j - shift.
     outside
         "zeros" or "border": what lies beyond the lattice.
 
@@ -188,9 +192,8 @@ def distortion(
     """
     shift = torch.zeros(native.shape, device=field_hz.device)
     for _ in range(iterations):  # s(y) = f(y - s(y)): the field acts where the signal comes from
-        shift = seconds * render(
-            field_hz[None], MODEL_GRID, native, pose.to_model, shift, phase_axis, outside="border"
-        )[0]
+        seen = render(field_hz[None], MODEL_GRID, native, pose.to_model, shift, phase_axis, outside="border")
+        shift = seconds * seen[0]
     pile_up = (1 - torch.gradient(shift, dim=phase_axis)[0]).clamp(0, 3)
     return shift, pile_up
 

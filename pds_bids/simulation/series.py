@@ -105,7 +105,7 @@ def acquire_t1w(head: Head, site: Site, pose: Pose, generator: torch.Generator) 
 
 
 def acquire_bold(head: Head, protocol: Protocol, pose: Pose, generator: torch.Generator) -> Scan:
-    """Spoiled gradient-echo EPI: dropout, resting signal, physiology, drift, motion, unsteady first volumes."""
+    """Spoiled gradient-echo EPI with dropout, resting signal, physiology, drift, motion, unsteady start."""
     tr_ms = 1e3 * protocol.tr_s
     signal = gre_signal(head.tissue, tr_ms, 1e3 * protocol.te_s, protocol.flip_deg)
     signal = torch.where(head.structures == Structure.CSF, protocol.inflow * signal, signal)
@@ -128,16 +128,16 @@ def acquire_bold(head: Head, protocol: Protocol, pose: Pose, generator: torch.Ge
 
 
 def acquire_dwi(head: Head, protocol: Protocol, pose: Pose, generator: torch.Generator) -> Scan:
-    """Diffusion-weighted spin-echo EPI of one shell, b0 volumes interleaved, a table of gradients beside it."""
+    """Diffusion-weighted spin-echo EPI of one shell, b0 volumes interleaved, with its table of gradients."""
     unweighted = spin_echo_signal(head.tissue, 1e3 * protocol.tr_s, 1e3 * protocol.te_s)
     station = _station(head, unweighted, protocol, pose, generator)
     weighted = protocol.weighted
     gradients = np.zeros((protocol.n_volumes, 3))
     gradients[weighted] = gradient_directions(int(weighted.sum()))
-    bvals = protocol.b_value * weighted
+    bvals: Matrix = np.where(weighted, protocol.b_value, 0.0)
     motions = head_motion(protocol.n_volumes, protocol.motion_mm, generator)
     # a gradient is fixed in the scanner: a head that turns sees it turn the other way
-    seen = np.einsum("tij,tj->ti", motions[:, :3, :3], gradients)
+    seen: Matrix = np.einsum("tij,tj->ti", motions[:, :3, :3], gradients)
     volumes = []
     for image, motion in zip(diffusion_images(head, unweighted, pose, seen, bvals), motions, strict=True):
         sharp = point_spread(image[None], station.native, pose)
@@ -219,7 +219,7 @@ def _station(
 def _receiver(
     head: Head, reference: Tensor, protocol: Protocol, native: Grid, generator: torch.Generator
 ) -> tuple[Tensor, float]:
-    """Gain per native voxel, and the noise per channel that gives cortex the protocol's signal-to-noise ratio."""
+    """Gain per native voxel, and the noise per channel that gives cortex the protocol's signal to noise."""
     loudness = math.exp(0.3 * float(torch.randn((), generator=generator, device=generator.device)))
     level = GREY_LEVEL * loudness
     cortex = float(reference[head.structures == Structure.CORTEX].mean())

@@ -1,7 +1,8 @@
 """Where subjects are scanned: four sites, each with its own protocols.
 
-Matrices, voxel sizes, TR and TE are of the kind published for OASIS-3, ADNI-3 and PPMI; all else (flip angles, signal
-to noise, readouts, coils) is recalled or made up to be plausible [R]. Series are short on purpose.
+Matrices, voxel sizes, TR and TE are of the kind published for OASIS-3, ADNI-3 and PPMI; all else (flip
+angles, signal to noise, readouts, coils) is recalled or made up to be plausible [R]. Series are short on
+purpose.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Protocol:
 
     @property
     def weighted(self) -> NDArray[np.bool_]:
-        """(n_volumes,) which volumes are diffusion weighted; the others are spread evenly, the first one leads."""
+        """(n_volumes,) which volumes are diffusion weighted: not the first, nor others spread evenly."""
         flags = np.ones(self.n_volumes, bool)
         flags[np.arange(self.n_b0) * self.n_volumes // max(self.n_b0, 1)] = False
         return flags
@@ -142,7 +143,7 @@ OASIS = Site(
         ),
         Modality.DWI: Protocol(
             (96, 96, 60), (2.5, 2.5, 2.5), "LAS", 8.2, 0.085, 90, phase_direction="j", readout_s=0.050,
-            n_volumes=26, snr=24, bias_sd=0.12, motion_mm=0.25, b_value=1000, n_b0=2,
+            n_volumes=26, snr=28, bias_sd=0.12, motion_mm=0.25, b_value=1000, n_b0=2,
         ),
     },
 )  # fmt: skip
@@ -158,7 +159,7 @@ ADNI = Site(
         ),
         Modality.DWI: Protocol(
             (84, 84, 56), (2.7, 2.7, 2.7), "LAS", 7.2, 0.065, 90, phase_direction="j-", readout_s=0.043,
-            n_volumes=34, snr=28, bias_sd=0.10, motion_mm=0.3, b_value=1000, n_b0=5,
+            n_volumes=34, snr=30, bias_sd=0.10, motion_mm=0.3, b_value=1000, n_b0=5,
         ),
     },
 )  # fmt: skip

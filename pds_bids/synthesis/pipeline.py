@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SynthesisRecord:
-    """How a volume was made: what its sidecar says."""
+    """How a volume was made: what its sidecar says. `steps` are those of each draw, None without draws."""
 
     model: str
     model_version: str
@@ -35,7 +35,7 @@ class SynthesisRecord:
     source: Modality
     target: Modality
     num_samples: int
-    steps: int
+    steps: int | None
     seed: int
     device: str
 
@@ -80,10 +80,7 @@ def resolve_device(name: str) -> str:
         If a device that was asked for is absent.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        logger.warning("--device auto: torch sees no GPU, so the networks run on the CPU")
-        return "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda"):
         index = int(name.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
@@ -145,6 +142,7 @@ class Synthesiser:
         PdsError
             If the model gives values that are not finite.
         """
+        logger.info("model %s runs on %s", self.checkpoint.name, self.device)
         reference = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
         reference.require(source)
         reference.require(mask)
@@ -222,7 +220,7 @@ class Synthesiser:
             source=target.other,
             target=target,
             num_samples=config.num_samples,
-            steps=config.steps if config.num_samples else 1,
+            steps=config.steps if config.num_samples else None,
             seed=config.seed,
             device=self.device,
         )

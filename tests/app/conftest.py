@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from pds_bids.app import participant
-from pds_bids.app.demo import write_cohort
+from pds_bids.app.demo import write_study
 from pds_bids.core.config import Config, PrepConfig, SynthesisConfig
 
 
@@ -24,7 +24,7 @@ class Finished(NamedTuple):
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three simulated subjects: 01 has both modalities, 02 only BOLD, 03 only DWI."""
     folder = tmp_path_factory.mktemp("raw") / "bids"
-    write_cohort(folder, seed=0)
+    write_study(folder, seed=0, processes=1)
     return folder
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pds_bids.bids.completion import discard, fingerprint, is_complete, mark_complete, marker_path
+from pds_bids.bids.completion import (
+    completing_run,
+    discard,
+    fingerprint,
+    is_complete,
+    mark_complete,
+    marker_path,
+)
 from pds_bids.bids.discovery import visit_folder
 
 FACTS = {"model": "abc", "steps": 8, "targets": ["bold"]}
@@ -37,11 +44,20 @@ def outputs(out: Path) -> list[Path]:
 def test_a_marked_visit_is_complete_and_no_other(out: Path, source: Path) -> None:
     mark = fingerprint(FACTS, [source])
     assert not is_complete(out, "01", "1", mark)
-    mark_complete(out, "01", "1", mark, outputs(out))
+    mark_complete(out, "01", "1", mark, "run", outputs(out))
     assert is_complete(out, "01", "1", mark)
     assert not is_complete(out, "01", "2", mark)
     assert not is_complete(out, "01", None, mark)
     assert "log" in marker_path(out, "01", "1").parts  # which .bidsignore covers
+
+
+def test_the_marker_names_the_run_until_its_outputs_are_discarded(out: Path) -> None:
+    assert completing_run(out, "01", "1") is None
+    mark_complete(out, "01", "1", "0", "20260101-120000_0123abcd", outputs(out))
+    assert completing_run(out, "01", "1") == "20260101-120000_0123abcd"
+    assert completing_run(out, "01", None) is None
+    discard(out, "01", "1")
+    assert completing_run(out, "01", "1") is None
 
 
 def test_the_order_of_facts_and_inputs_does_not_matter(source: Path) -> None:
@@ -80,7 +96,7 @@ def test_facts_that_cannot_be_written_down_are_refused(source: Path) -> None:
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("cut")])
 def test_a_lost_or_changed_output_is_done_again(out: Path, source: Path, damage) -> None:
     mark = fingerprint(FACTS, [source])
-    mark_complete(out, "01", "1", mark, outputs(out))
+    mark_complete(out, "01", "1", mark, "run", outputs(out))
     damage(outputs(out)[0])
     assert not is_complete(out, "01", "1", mark)
 
@@ -90,7 +106,7 @@ def test_a_lost_or_changed_output_is_done_again(out: Path, source: Path, damage)
 )
 def test_a_marker_that_cannot_be_trusted_is_done_again(out: Path, source: Path, content: str) -> None:
     mark = fingerprint(FACTS, [source])
-    mark_complete(out, "01", "1", mark, outputs(out))
+    mark_complete(out, "01", "1", mark, "run", outputs(out))
     marker_path(out, "01", "1").write_text(content)
     assert not is_complete(out, "01", "1", mark)
 
@@ -127,7 +143,7 @@ def test_discarding_deletes_all_a_visit_made_finished_or_not(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("result")
     if finished:
-        mark_complete(tmp_path, "01", session, "0", made[:1])
+        mark_complete(tmp_path, "01", session, "0", "run", made[:1])
     discard(tmp_path, "01", session)
     discard(tmp_path, "01", session)
     assert not any(path.exists() for path in (*made, marker_path(tmp_path, "01", session)))
@@ -136,7 +152,7 @@ def test_discarding_deletes_all_a_visit_made_finished_or_not(
 
 def test_the_marker_is_discarded_last(out: Path, source: Path, monkeypatch) -> None:
     mark = fingerprint(FACTS, [source])
-    mark_complete(out, "01", "1", mark, outputs(out))
+    mark_complete(out, "01", "1", mark, "run", outputs(out))
     deleted: list[Path] = []
     monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: deleted.append(path))
     discard(out, "01", "1")
@@ -149,6 +165,6 @@ def test_discarding_touches_no_other_visit(out: Path, source: Path) -> None:
     foreign = out / "sub-02" / "dwi" / "sub-02_desc-synth_trace.nii.gz"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("stays")
-    mark_complete(out, "01", "1", fingerprint(FACTS, [source]), [foreign])
+    mark_complete(out, "01", "1", fingerprint(FACTS, [source]), "run", [foreign])
     discard(out, "01", "1")
     assert foreign.exists()

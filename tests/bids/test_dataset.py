@@ -68,7 +68,7 @@ def write_visit(out: Path, subject: str, session: str | None, source: Modality) 
     write_text(folder / "log" / "20260101-120000_0123abcd" / "pds-bids.toml", "")
     write_text(folder / "func" / f"{PARTIAL_MARK}1-2-x_bold.nii.gz", "what a killed run leaves")
     write_text(out / f"sub-{subject}.html", "<html></html>")
-    mark_complete(out, subject, session, "0", [path])
+    mark_complete(out, subject, session, "0", "run", [path])
 
 
 @pytest.fixture
@@ -192,6 +192,50 @@ def test_the_dataset_of_another_program_is_left_alone(build_tree, tmp_path: Path
     with pytest.raises(CannotWriteError, match="choose another output folder"):
         write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
     assert (tmp_path / "out" / "dataset_description.json").read_text() == existing
+
+
+RENAMED = {"Name": "Renamed", "BIDSVersion": "1.8.0"}
+DOI = {"DatasetDOI": "doi:10.1/x"}
+
+
+def described(folder: Path, description: dict[str, str]) -> Path:
+    write_json(folder / "dataset_description.json", description)
+    return folder
+
+
+def test_an_output_folder_belongs_to_one_dataset(tmp_path: Path) -> None:
+    one, other = (described(tmp_path / name, {**RENAMED, "Name": name}) for name in ("one", "other"))
+    write_dataset_files(tmp_path / "out", one, "1.0")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(CannotWriteError, match="choose another output folder") as caught:
+        write_dataset_files(tmp_path / "out", other, "1.0")
+    for dataset in (one, other):
+        assert f'"{dataset.name}" ({dataset.as_uri()})' in str(caught.value)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_two_datasets_mounted_at_one_place_are_told_apart(tmp_path: Path) -> None:
+    mount = tmp_path / "data"
+    write_dataset_files(tmp_path / "out", described(mount, {**RENAMED, "Name": "one"}), "1.0")
+    with pytest.raises(CannotWriteError, match='"one" .* not from "other"'):
+        write_dataset_files(tmp_path / "out", described(mount, {**RENAMED, "Name": "other"}), "1.0")
+
+
+def test_a_dataset_may_move_or_be_mounted_elsewhere(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for place in ("data", "mnt"):
+        write_dataset_files(out, described(tmp_path / place, RENAMED), "1.0")
+    links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+    assert links == {"raw": (tmp_path / "mnt").as_uri()}
+
+
+@pytest.mark.parametrize(("more", "out"), [(DOI, "out"), ({}, "raw/derivatives/pds-bids")])
+def test_a_dataset_may_change_its_name(tmp_path: Path, more: dict[str, str], out: str) -> None:
+    for name in ("Before", "After"):
+        raw = described(tmp_path / "raw", {**RENAMED, **more, "Name": name})
+        write_dataset_files(tmp_path / out, raw, "1.0")
+    description = json.loads((tmp_path / out / "dataset_description.json").read_text())
+    assert description["Name"].endswith("of After")
 
 
 @pytest.mark.parametrize(

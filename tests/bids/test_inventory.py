@@ -212,6 +212,26 @@ def test_labels_that_do_not_exist_are_named(build_tree, selection: Selection, me
         inventory(build_tree(DS114), selection)
 
 
+def test_a_session_of_a_dataset_without_sessions(build_tree) -> None:
+    root = build_tree({"sub-01/dwi/sub-01_dwi.nii.gz": ""})
+    with pytest.raises(NothingSelectedError, match="no session 01, for it has no sessions; leave --session-label"):
+        inventory(root, Selection(sessions=("01",)))
+
+
+@pytest.mark.parametrize(
+    ("acquired", "unreadable", "why"),
+    [
+        ({BOLD, DWI}, (), "nothing-missing"),
+        ({BOLD}, (), "not-asked-for"),
+        ({BOLD}, (Path("sub-01/dwi/sub-01_dwi.nii.gz"),), "not-fetched"),
+    ],
+)
+def test_why_nothing_is_to_be_done(acquired, unreadable, why: str) -> None:
+    visit = Visit("01", None, frozenset(acquired), has_t1w=False, unreadable=unreadable)
+    assert visit.targets((BOLD,), evaluate=False) == ()
+    assert visit.idle == why
+
+
 @pytest.mark.parametrize(
     ("description", "message"),
     [
@@ -220,6 +240,7 @@ def test_labels_that_do_not_exist_are_named(build_tree, selection: Selection, me
         (b"\xff\xfe", "cannot be read"),
         ({"BIDSVersion": "1.8.0"}, "has no Name"),
         ({"Name": "x", "BIDSVersion": ""}, "has no BIDSVersion"),
+        ({"Name": "x", "BIDSVersion": "1.8.0", "DatasetType": "derivative"}, "is a derivative dataset"),
         (None, "is missing"),
     ],
 )

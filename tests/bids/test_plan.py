@@ -23,7 +23,8 @@ def test_the_table_has_a_row_per_visit_and_a_sum() -> None:
     lines = render_plan(VISITS, Selection(), "table").splitlines()
     assert lines[0].split() == ["subject", "session", "bold", "dwi", "T1w", "synthesise", "remark"]
     assert lines[2].split() == ["sub-01", "ses-a", "yes", "missing", "yes", "dwi"]
-    assert lines[4].split() == ["sub-02", "-", "yes", "yes", "no", "-", "nothing", "to", "do"]
+    assert lines[4].split()[:6] == ["sub-02", "-", "yes", "yes", "no", "-"]
+    assert lines[4].endswith("nothing to do: both were acquired (--evaluate synthesises and scores them)")
     assert lines[5].endswith("nothing to start from")
     assert lines[6].split()[:6] == ["sub-04", "-", "missing", "unfetched", "yes", "-"]
     assert lines[6].endswith("cannot be read (run `datalad get`, or restore it): sub-04_dwi.nii.gz")
@@ -34,6 +35,12 @@ def test_the_list_names_each_participant_with_work_once() -> None:
     assert render_plan(VISITS, Selection(), "list") == "01"
     assert render_plan(VISITS, Selection(evaluate=True), "list").split() == ["01", "02"]
     assert render_plan(VISITS[2:4], Selection(), "list") == ""
+
+
+def test_what_was_not_asked_for_is_not_called_complete() -> None:
+    lines = render_plan(VISITS, Selection(targets=(Modality.DWI,)), "table").splitlines()
+    assert lines[3].split()[:6] == ["sub-01", "ses-b", "missing", "yes", "yes", "-"]
+    assert lines[3].endswith("nothing to do: --target does not ask for what is missing")
 
 
 def test_the_json_is_complete() -> None:

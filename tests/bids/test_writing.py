@@ -118,6 +118,30 @@ def test_a_file_in_the_place_of_a_folder_cannot_be_written(tmp_path: Path) -> No
             write_text(path, "text")
 
 
+def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "out", "")
+    assert names(tmp_path / "new" / "out") == []
+
+
+@pytest.mark.parametrize("place", ["", "out"])
+def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("a file")
+    folder = tmp_path / "file" / place
+    with pytest.raises(CannotWriteError) as caught:
+        require_writable(folder, "give --work-dir another folder")
+    assert str(caught.value).startswith(f"{folder}: cannot be written (")
+    assert str(caught.value).endswith("; give --work-dir another folder")
+
+
+def test_a_full_disk_is_temporary(tmp_path: Path, monkeypatch) -> None:
+    def full(**where):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    with pytest.raises(TemporaryError, match="the disk is full"):
+        require_writable(tmp_path, "")
+
+
 def test_the_same_text_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"é": 1})

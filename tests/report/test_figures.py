@@ -33,6 +33,21 @@ def test_every_slice_of_a_synthetic_volume_says_so(make_head):
     assert written.count(SYNTHETIC) == 15
 
 
+def test_the_word_stands_at_the_edge_and_hides_little(make_head):
+    figure = mosaic(make_head(), title="trace", synthetic=True, n_slices=7)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    rows, columns = axes.images[0].get_array().shape
+    size_px = axes.get_window_extent().size / (columns, rows)  # of a pixel of the canvas
+    head = foreground(make_head())
+    layout = montage(make_head(), crop(head, np.full(3, 3.0)), [()])
+    stamps = [text for text in axes.texts if text.get_text() == SYNTHETIC]
+    for stamp in stamps:
+        width, height = stamp.get_bbox_patch().get_window_extent().size / size_px
+        assert width < 0.6 * columns / 7
+        assert height < 0.12 * rows / 3
+
+
 def test_an_acquired_volume_is_not_called_synthetic(make_head):
     head = make_head()
     for figure in (mosaic(head, title="boldref", synthetic=False), overlay(head, head, title="mask")):

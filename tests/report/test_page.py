@@ -101,7 +101,7 @@ def test_every_link_of_the_contents_leads_somewhere():
 def test_a_page_without_synthesis_has_no_banner_and_no_empty_parts():
     html = render_participant(PLAIN)
     assert "SYNTHETIC" not in Reader(html).text
-    assert re.findall(r"<h2>(.*?)</h2>", html) == ["Summary"]
+    assert re.findall(r"<h2>(.*?)</h2>", html) == []
     assert "sub-02" in html
     assert "ses-" not in html
 
@@ -114,6 +114,13 @@ def test_a_page_without_synthesis_has_no_banner_and_no_empty_parts():
 def test_anything_synthetic_raises_the_banner(page):
     assert "no connectivity analysis and no tractography" in Reader(render_participant(page)).text
     assert '<div class="banner"' in render_participant(page)
+
+
+def test_a_test_says_so_in_a_banner_of_its_own():
+    assert "TEST ONLY" not in Reader(render_participant(PAGE)).text
+    html = render_participant(replace(PAGE, test_only=True))
+    assert html.count('<div class="banner') == 2
+    assert "TEST ONLY" in Reader(html).text
 
 
 def test_the_page_is_complete_in_itself():

@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pds_bids.simulation.sites import SITES
 
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.simulation.cohort import Visit, plan_cohort
 from pds_bids.simulation.effects import Group
+from pds_bids.simulation.sites import SITES
 
 some_sites = st.lists(st.sampled_from(tuple(SITES)), min_size=1, unique=True)
 some_groups = st.lists(st.sampled_from(Group), min_size=1, unique=True)
@@ -65,6 +65,20 @@ def test_the_asked_part_of_the_subjects_lacks_one_modality_in_every_session(n, m
     assert spread_of(counts, list(Modality)) <= 1
 
 
+def test_labels_are_right_unless_noise_is_asked_for():
+    n = 300
+    wrong = {
+        noise: sum(v.diagnosis is not v.person.group for v in plan_cohort(n, ["oasis"], label_noise=noise))
+        for noise in (0.0, 0.2, 1.0)
+    }
+
+    assert wrong[0.0] == 0
+    assert wrong[0.2] == pytest.approx(0.2 * n, abs=28)  # four standard deviations
+    assert wrong[1.0] == n
+    only = plan_cohort(3, ["oasis"], groups=["ad"], label_noise=1.0)
+    assert {v.diagnosis for v in only} == {Group.AD}
+
+
 def test_labels_are_padded_and_unique():
     labels = [v.subject for v in plan_cohort(120, ["oasis"])]
 
@@ -107,6 +121,7 @@ def test_ages_are_those_asked_for():
         ({"sites": []}, "at least one"),
         ({"groups": []}, "at least one"),
         ({"sites": ["oasis", "moon"]}, "unknown site moon; choose from .*oasis"),
+        ({"groups": ["nc", "ms"]}, "unknown group ms; choose from nc, mci, ad"),
         ({"ages": (5, 10)}, "20 to 90"),
     ],
 )

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pds_bids.simulation.regions import Region
 
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
@@ -31,6 +30,7 @@ from pds_bids.simulation.effects import (
     affected_regions,
     spread,
 )
+from pds_bids.simulation.regions import Region
 
 N = 3000
 

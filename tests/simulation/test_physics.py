@@ -11,7 +11,9 @@ from pds_bids.simulation.physics import (
     PROPERTY_SD,
     TABLE,
     dropout_attenuation,
+    gre_approach,
     gre_signal,
+    mprage_signal,
     powder_attenuation,
     rician_mean,
     spin_echo_signal,
@@ -145,3 +147,42 @@ def test_t1_contrast_is_that_of_a_t1_weighted_brain():
 
     assert brightness[Structure.WHITE] > brightness[Structure.CORTEX] > brightness[Structure.CSF] > 0
     assert brightness[Structure.SOFT] == brightness[Structure.AIR] == 0
+
+
+def test_t1w_contrast():
+    signal = mprage_signal(TISSUE, tr_ms=2300, ti_ms=900, te_ms=3, flip_deg=9)
+
+    assert signal[Structure.WHITE] > signal[Structure.CORTEX] > 1.5 * signal[Structure.CSF]
+    assert 0.65 < relative(signal, Structure.CORTEX) / relative(signal, Structure.WHITE) < 0.85
+
+
+def test_mprage_is_the_fixed_point_of_its_cycle():
+    """Play the pulses one by one until nothing changes."""
+    t1 = TISSUE.t1.double()
+    mz = torch.ones_like(t1)
+
+    def recover(mz: torch.Tensor, ms: float) -> torch.Tensor:
+        return 1 + (mz - 1) * torch.exp(-ms / t1)
+
+    for _ in range(60):
+        mz = recover(-mz, 1000 - 88 * 7)
+        for pulse in range(176):
+            if pulse == 88:
+                centre = mz
+            mz = recover(mz * math.cos(math.radians(8)), 7)
+        mz = recover(mz, 2400 - (1000 - 88 * 7) - 176 * 7)
+    expected = TISSUE.pd * math.sin(math.radians(8)) * centre.abs() * torch.exp(-3 / TISSUE.t2_star)
+
+    signal = mprage_signal(TISSUE, tr_ms=2400, ti_ms=1000, te_ms=3, flip_deg=8)
+    assert signal.double() == pytest.approx(expected.double(), rel=1e-3)
+
+
+@pytest.mark.parametrize("flip_deg", [50.0, 77.0, 90.0])
+def test_gradient_echo_approaches_its_steady_state(flip_deg):
+    cosine = math.cos(math.radians(flip_deg))
+    mz = torch.ones_like(TISSUE.t1)
+    steady = gre_signal(TISSUE, 2200, 27, flip_deg)
+    for pulse in range(4):
+        seen = TISSUE.pd * math.sin(math.radians(flip_deg)) * mz * torch.exp(-27 / TISSUE.t2_star)
+        assert steady * gre_approach(TISSUE, 2200, flip_deg, pulse) == pytest.approx(seen, rel=1e-4)
+        mz = 1 + (mz * cosine - 1) * torch.exp(-2200 / TISSUE.t1)
