@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import UsageError
-from pds_bids.core.volume import MODEL_SPACE, Grid, Volume, load_volume
+from pds_bids.core.volume import MODEL_SPACE, Volume, load_volume
 
 SHARES = {"train": 0.70, "calibration": 0.15, "test": 0.15}
 
@@ -46,15 +46,6 @@ def split(names: list[str]) -> dict[str, list[str]]:
     }
 
 
-def fine_grid() -> Grid:
-    """The 1 mm lattice of the simulator's anatomies."""
-    from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE
-
-    affine = np.eye(4)
-    affine[:3, 3] = FINE_ORIGIN_MM
-    return Grid(FINE_SHAPE, affine)
-
-
 def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     """`Structure` codes of a label map on the 1 mm lattice, its brain affinely aligned to the atlas.
 
@@ -78,7 +69,7 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     from pds_bids.prep.atlas import template
     from pds_bids.prep.engine import AFFINE, RIGID, estimate_linear
     from pds_bids.prep.resampling import coarsen, resample
-    from pds_bids.simulation.anatomy import structure_codes, with_callosum
+    from pds_bids.simulation.anatomy import FINE_GRID, structure_codes, with_callosum
     from pds_bids.simulation.physics import t1_contrast
 
     labels = load_volume(path)
@@ -87,7 +78,7 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     matrix = estimate_linear(template(), coarsen(brain, 2.0), [RIGID, AFFINE], PrepConfig(threads=threads))
     fine = resample(
         Volume(codes.astype(np.float32), labels.affine),
-        fine_grid(),
+        FINE_GRID,
         matrix,
         "nearest",
         space=MODEL_SPACE,
@@ -98,7 +89,8 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
 def template_anatomy() -> NDArray[np.uint8]:
     """`Structure` codes of the ICBM template on the 1 mm lattice."""
     from pds_bids.prep.atlas import tissue_probabilities
+    from pds_bids.simulation.anatomy import FINE_GRID
     from pds_bids.simulation.icbm import structures_from_tissues
 
-    gm, wm, brain = tissue_probabilities(fine_grid())
+    gm, wm, brain = tissue_probabilities(FINE_GRID)
     return structures_from_tissues(gm.data, wm.data, brain.data > 0.5)

@@ -1,8 +1,9 @@
-"""Anatomies and banks of simulated pairs, made in parallel."""
+"""Simulated pairs: banks made in parallel beforehand, or a stream made on the training device as it goes."""
 
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cp
     structures
         (160, 192, 176) `Structure` codes.
     seed
-        Everything random follows from it.
+        Everything random follows from it: the person too, healthy or not, of 20 to 90 years.
     """
     import torch
     from torch.nn import functional as F
@@ -33,7 +34,8 @@ def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cp
     from pds_bids.training.data import Sample, masked_median
 
     generator = torch.Generator(device).manual_seed(seed)
-    pair = simulate_pair(torch.from_numpy(structures).to(device), generator)
+    person = draw_person(random_group(generator), generator, AGE_LIMITS)
+    pair = simulate_pair(torch.from_numpy(structures).to(device), generator, person=person)
     images = torch.stack(
         [
             torch.stack([role[m] / masked_median(role[m], pair.masks[m]) for m in Modality])
@@ -58,6 +60,45 @@ def _fill(folder: Path, structures: NDArray[np.uint8], anatomy: int, rows: range
     bank = PairBank.load(folder, "r+")
     for row in rows:
         bank.put(row, simulated_sample(structures, derived_seed(seed, "pair", anatomy, row)), anatomy)
+
+
+@dataclass(frozen=True)
+class PairStream:
+    """Pairs that exist only while they are looked at: an accelerator never waits for a disk.
+
+    Stands where a `PairBank` does.
+
+    Attributes
+    ----------
+    anatomies
+        (160, 192, 176) `Structure` codes each; pairs take them in turn.
+    n_pairs
+        Before the same pairs come again.
+    seed
+        Pair `i` follows from it and `i`.
+    device
+        Where pairs are simulated.
+    """
+
+    anatomies: tuple[NDArray[np.uint8], ...]
+    n_pairs: int
+    seed: int
+    device: str = "cpu"
+
+    def __len__(self) -> int:
+        return self.n_pairs
+
+    def get(self, rows: list[int]) -> Sample:
+        """Simulate rows."""
+        from pds_bids.training.data import Sample
+
+        samples = [
+            simulated_sample(
+                self.anatomies[row % len(self.anatomies)], derived_seed(self.seed, "pair", row), self.device
+            )
+            for row in rows
+        ]
+        return Sample(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
 
 
 def simulate_bank(

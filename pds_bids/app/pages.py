@@ -37,7 +37,7 @@ SCORE_NAMES = {
     "psnr_db": "PSNR (dB)",
     "ssim": "SSIM",
     "mae": "MAE (brain median = 1)",
-    "coverage_80": "Voxels inside the 80 % interval",
+    "coverage_80": "Share inside the 80 % interval (honest: 0.8)",
     "n_voxels": "Voxels scored",
 }
 """Key of a score to the heading of its column."""

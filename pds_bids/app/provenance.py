@@ -18,8 +18,8 @@ SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy"
 
 
 def now() -> datetime.datetime:
-    """The time, in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    """The time, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def new_run_id() -> str:

@@ -207,10 +207,9 @@ class VisitFiles:
 
     def write_truth(self, head: Head, pose: Pose) -> None:
         """Structures and regions of the head, and last of all the state of the person."""
-        from pds_bids.simulation.anatomy import Structure
+        from pds_bids.simulation.anatomy import FINE_GRID, Structure
         from pds_bids.simulation.disease import condition
         from pds_bids.simulation.regions import Region
-        from pds_bids.simulation.scanner import FINE_GRID
 
         for label, values, names in (
             ("structures", head.structures, Structure),

@@ -7,11 +7,23 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.core.volume import Grid
+
 FINE_SHAPE = (160, 192, 176)
 """Anatomies are 1 mm maps on this lattice: every voxel of `MODEL_GRID` is 2 x 2 x 2 of them."""
 
 FINE_ORIGIN_MM = (-79.5, -112.5, -82.5)
 """World position of the first voxel centre, so that block means land on `MODEL_GRID` exactly."""
+
+
+def _fine_affine() -> NDArray[np.float64]:
+    affine = np.eye(4)
+    affine[:3, 3] = FINE_ORIGIN_MM
+    return affine
+
+
+FINE_GRID = Grid(FINE_SHAPE, _fine_affine())
+"""Both in one: the 1 mm lattice in model space."""
 
 
 class Structure(enum.IntEnum):

@@ -7,24 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pds_bids.simulation.anatomy import FINE_SHAPE
-
-
-def smooth_noise(
-    shape: tuple[int, int, int], knots: int, channels: int, generator: torch.Generator
-) -> Tensor:
-    """A random field that varies over the scale of `shape / knots` voxels.
-
-    Returns
-    -------
-    Tensor
-        (1, channels, X, Y, Z), zero mean, unit variance at the knots.
-    """
-    coarse = torch.randn(
-        (1, channels, *(max(4, round(knots * n / max(shape)) + 3) for n in shape)),
-        generator=generator,
-        device=generator.device,
-    )
-    return F.interpolate(coarse, size=shape, mode="trilinear", align_corners=True)
+from pds_bids.simulation.smoothing import smooth_noise
 
 
 def identity_grid(shape: tuple[int, int, int], device: torch.device | str = "cpu") -> Tensor:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import TISSUES, Structure
-from pds_bids.simulation.deformation import smooth_noise
 from pds_bids.simulation.sites import Protocol
+from pds_bids.simulation.smoothing import smooth_noise
 
 
 @dataclass(frozen=True)

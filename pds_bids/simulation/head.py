@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,13 +11,14 @@ from torch.nn import functional as F
 from pds_bids.core.seeds import derived_seed
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.atrophy import resizing_grid
-from pds_bids.simulation.deformation import deform, random_diffeomorphism, smooth_noise
+from pds_bids.simulation.deformation import deform, random_diffeomorphism
 from pds_bids.simulation.disease import Condition, Person, condition
 from pds_bids.simulation.effects import FLUID
 from pds_bids.simulation.fibres import fibre_directions
-from pds_bids.simulation.pairs import field_map, gaussian_blur
+from pds_bids.simulation.field import field_map
 from pds_bids.simulation.physics import TissueProperties, tissue_properties
 from pds_bids.simulation.regions import Region, regions_of
+from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 
 FIELD_PEAK_HZ = 100.0
 """Static field beside a typical air cavity at 3 T [R]."""
@@ -94,21 +95,28 @@ def build_tissue(
 ) -> tuple[Tensor, Tensor, TissueProperties]:
     """Structures, regions and tissue of `build_head` alone: enough to measure volumes and properties."""
     today = condition(person, years)
-    structures, regions = aged_anatomy(anatomy, today, seed)
+    structures, regions = aged_anatomy(anatomy, today, _generator(anatomy, seed, "anatomy"))
     return structures, regions, tissue_maps(structures, regions, today, _generator(anatomy, seed, "tissue"))
 
 
-def aged_anatomy(anatomy: Tensor, today: Condition, seed: int) -> tuple[Tensor, Tensor]:
+def aged_anatomy(
+    anatomy: Tensor, today: Condition, generator: torch.Generator, sd_mm: float = 3.0
+) -> tuple[Tensor, Tensor]:
     """Structures and regions, (160, 192, 176) uint8 each, of a random variant of an anatomy.
 
     Its regions take today's volumes: those of the healthy variant times the factors of the condition.
+
+    Parameters
+    ----------
+    sd_mm
+        As for `random_diffeomorphism`.
 
     Raises
     ------
     VolumesNotReached
         If no invertible map gives them.
     """
-    healthy = deform(anatomy, random_diffeomorphism(_generator(anatomy, seed, "anatomy")))
+    healthy = deform(anatomy, random_diffeomorphism(generator, sd_mm))
     regions = regions_of(healthy)
     where = resizing_grid([regions == region for region in today.volume], list(today.volume.values()))
     return deform(healthy, where), deform(regions, where)
@@ -124,12 +132,11 @@ def tissue_maps(
     """
     table = tissue_properties()
     deviating = tissue_properties(generator)
-    device, codes = structures.device, structures.long()
-    by_structure = replace(deviating, md=table.md.to(device), fa=table.fa.to(device))
-    maps = {field.name: getattr(by_structure, field.name)[codes] for field in fields(TissueProperties)}
-    for name, factor in zip(SCALED, _factor_maps(today, regions), strict=True):
-        maps[name] *= factor
-    return TissueProperties(**{**maps, "fa": maps["fa"].clamp(max=MAXIMAL_FA)})
+    device = structures.device
+    maps = replace(deviating, md=table.md.to(device), fa=table.fa.to(device)).at(structures)
+    factors = dict(zip(SCALED, _factor_maps(today, regions), strict=True))
+    scaled = replace(maps, **{name: getattr(maps, name) * factor for name, factor in factors.items()})
+    return replace(scaled, fa=scaled.fa.clamp(max=MAXIMAL_FA))
 
 
 def _factor_maps(today: Condition, regions: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ field, image, noise; blur, misalignment and mask errors are what preprocessing l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +15,16 @@ from torch.nn import functional as F
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import TISSUES, Structure
-from pds_bids.simulation.deformation import deform, identity_grid, random_diffeomorphism, smooth_noise
-from pds_bids.simulation.physics import dropout_attenuation, rician_mean, tissue_properties
+from pds_bids.simulation.deformation import deform, random_diffeomorphism
+from pds_bids.simulation.disease import Person, condition
+from pds_bids.simulation.field import field_map, half_extent_mm
+from pds_bids.simulation.head import aged_anatomy, tissue_maps
+from pds_bids.simulation.physics import (
+    TissueProperties,
+    dropout_attenuation,
+    rician_mean,
+    tissue_properties,
+)
 from pds_bids.simulation.protocol import (
     Acquisition,
     magnetisation,
@@ -25,9 +32,7 @@ from pds_bids.simulation.protocol import (
     reference_acquisition,
     uniform,
 )
-
-AIR_CAVITIES_MM = ((0.0, 38.0, -24.0), (-48.0, -18.0, -38.0), (48.0, -18.0, -38.0))
-"""Sphenoid and frontal sinuses, left and right ear canals: where the static field is bad."""
+from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -60,49 +65,6 @@ def _pool(fine: Tensor) -> Tensor:
     return F.avg_pool3d(fine[None], 2)[0]
 
 
-def gaussian_blur(x: Tensor, sigma_voxels: Sequence[float]) -> Tensor:
-    """Separable Gaussian on the last three axes of (1, C, X, Y, Z); edges replicated."""
-    channels = x.shape[1]
-    for axis, sigma in enumerate(sigma_voxels):
-        if sigma < 0.15:
-            continue
-        radius = max(1, round(3 * sigma))
-        offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        shape = [1, 1, 1, 1, 1]
-        shape[2 + axis] = -1
-        weight = (kernel / kernel.sum()).view(shape).repeat(channels, 1, 1, 1, 1)
-        padding = [0] * 6
-        padding[4 - 2 * axis] = padding[5 - 2 * axis] = radius
-        x = F.conv3d(F.pad(x, padding, mode="replicate"), weight, groups=channels)
-    return x
-
-
-def _half_extent_mm(device: torch.device) -> Tensor:
-    """(3,) from the centre of `MODEL_GRID` to its last voxel centre, (z, y, x): voxels are 2 mm."""
-    return torch.tensor([n - 1.0 for n in reversed(MODEL_GRID.shape)], device=device)
-
-
-def _millimetres(device: torch.device) -> Tensor:
-    """(X, Y, Z, 3) positions of `MODEL_GRID` voxels in mm, last axis (z, y, x)."""
-    corner = torch.tensor([float(v) for v in reversed(MODEL_GRID.affine[:3, 3])], device=device)
-    half = _half_extent_mm(device)
-    return identity_grid(MODEL_GRID.shape, device)[0] * half + half + corner
-
-
-def field_map(generator: torch.Generator) -> Tensor:
-    """Static field around the air cavities, (X, Y, Z), about 1 where it is worst."""
-    device = generator.device
-    position = _millimetres(device)
-    field = torch.zeros(MODEL_GRID.shape, device=device)
-    for cavity in AIR_CAVITIES_MM:
-        jitter = 4 * torch.randn(3, generator=generator, device=device)
-        offset = position - torch.tensor(cavity[::-1], device=device) - jitter
-        width, height = uniform(generator, 10, 18), uniform(generator, 0.5, 1.2)
-        field += height * torch.exp(-0.5 * (offset**2).sum(-1) / width**2)
-    return field
-
-
 def _acquire(
     moment: Tensor,
     field: Tensor,
@@ -116,7 +78,7 @@ def _acquire(
     image = moment * (1 + 0.03 * texture + 0.03 * private)
     image = image * dropout_attenuation(scan.dropout * field, scan.fwhm_mm[2], scan.te_ms)
 
-    half = _half_extent_mm(device)
+    half = half_extent_mm(device)
     misaligned = torch.eye(3, 4, device=device)
     misaligned[:, 3] = 0.4 * torch.randn(3, generator=generator, device=device) / half
     where = F.affine_grid(misaligned[None], [1, 1, *shape], align_corners=True)
@@ -164,7 +126,9 @@ def _brain_mask(structures: Tensor, generator: torch.Generator) -> Tensor:
     return mask
 
 
-def simulate_pair(structures: Tensor, generator: torch.Generator, sd_mm: float = 3.0) -> Pair:
+def simulate_pair(
+    structures: Tensor, generator: torch.Generator, sd_mm: float = 3.0, person: Person | None = None
+) -> Pair:
     """Both modalities of one random variant of an anatomy.
 
     Parameters
@@ -175,16 +139,16 @@ def simulate_pair(structures: Tensor, generator: torch.Generator, sd_mm: float =
         The only source of randomness; its device is where the work is done.
     sd_mm
         Standard deviation of the anatomical deformation; 0 keeps the anatomy as it is.
+    person
+        Whose age and disease change the regions; None leaves them as they are in the anatomy.
     """
-    if sd_mm > 0:
-        structures = deform(structures, random_diffeomorphism(generator, sd_mm))
+    structures, tissue = _body(structures, generator, sd_mm, person)
     codes = structures.long()
     field = field_map(generator)
     texture = smooth_noise(MODEL_GRID.shape, 16, 1, generator)[0, 0]
-    properties = tissue_properties(generator)
 
     def scanned(modality: Modality, scan: Acquisition) -> Tensor:
-        fine = magnetisation(modality, properties, scan)[codes]
+        fine = magnetisation(modality, tissue, codes, scan)
         return _acquire(_pool(fine[None])[0], field, texture, scan, generator)
 
     sources = {m: scanned(m, random_acquisition(m, generator)) for m in Modality}
@@ -194,3 +158,16 @@ def simulate_pair(structures: Tensor, generator: torch.Generator, sd_mm: float =
         [torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()]
     )
     return Pair(sources, targets, masks, _pool(fractions.float()), structures)
+
+
+def _body(
+    structures: Tensor, generator: torch.Generator, sd_mm: float, person: Person | None
+) -> tuple[Tensor, TissueProperties]:
+    """(160, 192, 176) structures and tissue maps."""
+    if person is not None:
+        today = condition(person)
+        structures, regions = aged_anatomy(structures, today, generator, sd_mm)
+        return structures, tissue_maps(structures, regions, today, generator)
+    if sd_mm > 0:
+        structures = deform(structures, random_diffeomorphism(generator, sd_mm))
+    return structures, tissue_properties(generator).at(structures)

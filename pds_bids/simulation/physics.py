@@ -47,7 +47,7 @@ PARTLY_VESSELS = {Structure.SULCAL: 0.1, Structure.CHOROID: 0.2, Structure.SOFT:
 
 @dataclass(frozen=True)
 class TissueProperties:
-    """Relaxation and diffusion of every `Structure`; each field is (n_structures,).
+    """Relaxation and diffusion: each field is (n_structures,), or a map of any shape (`at`).
 
     `t1`, `t2`, `t2_star` in ms, `md` in mm2/s, `pd` and `fa` without unit.
     """
@@ -58,6 +58,10 @@ class TissueProperties:
     t2_star: Tensor
     md: Tensor
     fa: Tensor
+
+    def at(self, structures: Tensor) -> TissueProperties:
+        """Maps of the shape of `structures`, which holds a `Structure` in each voxel."""
+        return TissueProperties(*(values[structures.long()] for values in vars(self).values()))
 
 
 def tissue_properties(generator: torch.Generator | None = None) -> TissueProperties:

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from pds_bids.core.modality import Modality
 from pds_bids.simulation.anatomy import Structure
-from pds_bids.simulation.physics import TissueProperties, gre_signal, spin_echo_signal, trace_signal
+from pds_bids.simulation.physics import (
+    TissueProperties,
+    gre_signal,
+    spin_echo_signal,
+    tissue_properties,
+    trace_signal,
+)
 
 Uniform = Callable[[float, float], float]
 """Draws between two limits."""
@@ -131,23 +137,35 @@ PROTOCOLS: Mapping[Modality, Callable[[Acquisition, Uniform], Acquisition]] = {
 }
 
 
-def magnetisation(modality: Modality, tissue: TissueProperties, scan: Acquisition) -> Tensor:
-    """(n_structures,) signal relative to cortex without diffusion weighting."""
-    return SIGNALS[modality](tissue, scan)
+def magnetisation(
+    modality: Modality, tissue: TissueProperties, structures: Tensor, scan: Acquisition
+) -> Tensor:
+    """Signal relative to that of average cortex without diffusion weighting.
+
+    Parameters
+    ----------
+    tissue
+        Any shape: one value per structure, or a map.
+    structures
+        `Structure` of each value, the same shape.
+    """
+    return SIGNALS[modality](tissue, structures, scan)
 
 
-def _bold_signal(tissue: TissueProperties, scan: Acquisition) -> Tensor:
-    signal = gre_signal(tissue, scan.tr_ms, scan.te_ms, scan.flip_deg)
-    signal[Structure.CSF] *= scan.inflow
-    return signal / signal[Structure.CORTEX]
+def _bold_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
+    def signal(of: TissueProperties) -> Tensor:
+        return gre_signal(of, scan.tr_ms, scan.te_ms, scan.flip_deg)
+
+    inflow = torch.where(structures == Structure.CSF, scan.inflow, 1.0)
+    return signal(tissue) * inflow / float(signal(tissue_properties())[Structure.CORTEX])
 
 
-def _trace_signal(tissue: TissueProperties, scan: Acquisition) -> Tensor:
-    reference = spin_echo_signal(tissue, scan.tr_ms, scan.te_ms)[Structure.CORTEX]
-    return trace_signal(tissue, scan.tr_ms, scan.te_ms, scan.b_value) / reference
+def _trace_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
+    cortex = spin_echo_signal(tissue_properties(), scan.tr_ms, scan.te_ms)[Structure.CORTEX]
+    return trace_signal(tissue, scan.tr_ms, scan.te_ms, scan.b_value) / float(cortex)
 
 
-SIGNALS: Mapping[Modality, Callable[[TissueProperties, Acquisition], Tensor]] = {
+SIGNALS: Mapping[Modality, Callable[[TissueProperties, Tensor, Acquisition], Tensor]] = {
     Modality.BOLD: _bold_signal,
     Modality.DWI: _trace_signal,
 }

@@ -13,9 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pds_bids.core.volume import MODEL_GRID, Grid
-from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE
-from pds_bids.simulation.deformation import smooth_noise
-from pds_bids.simulation.pairs import gaussian_blur
+from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 
 Matrix = NDArray[np.float64]
 
@@ -25,9 +23,6 @@ def _shift(millimetres: Sequence[float] | Matrix) -> Matrix:
     matrix[:3, 3] = millimetres
     return matrix
 
-
-FINE_GRID = Grid(FINE_SHAPE, _shift(FINE_ORIGIN_MM))
-"""The 1 mm lattice of anatomies in model space."""
 
 BRAIN_CENTRE_MM = (0.0, -17.0, 16.0)
 """What a radiographer puts into the middle of the scanner, in model space: the vertex must not be cut off."""

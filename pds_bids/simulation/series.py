@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, Grid
-from pds_bids.simulation.anatomy import Structure
+from pds_bids.simulation.anatomy import FINE_GRID, Structure
 from pds_bids.simulation.fluctuations import fluctuations
 from pds_bids.simulation.gradients import bvecs_of, gradient_directions
 from pds_bids.simulation.head import Head
@@ -26,7 +26,6 @@ from pds_bids.simulation.physics import (
     spin_echo_signal,
 )
 from pds_bids.simulation.scanner import (
-    FINE_GRID,
     Matrix,
     Pose,
     distortion,

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from pds_bids.app import evaluation, modelcard, training
-from pds_bids.app.anatomies import aligned_structures, label_maps
-from pds_bids.app.anatomies import template_anatomy
+from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
 from pds_bids.core.errors import UsageError
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FREESURFER_LABELS, Structure, structure_codes
 

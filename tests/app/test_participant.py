@@ -46,8 +46,8 @@ def images(folder: Path) -> dict[str, str]:
 
 def statuses(out: Path) -> dict[str, str]:
     """Latest status of each visit."""
-    found = sorted(out.glob("sub-*/log/*/status.json"), key=lambda p: p.parent.name)
-    return {s["visit"]: s["status"] for s in (json.loads(p.read_text()) for p in found)}
+    found = (json.loads(path.read_text()) for path in out.glob("sub-*/log/*/status.json"))
+    return {s["visit"]: s["status"] for s in sorted(found, key=lambda s: s["finished"])}
 
 
 def test_everybody_is_dealt_with(finished: Finished) -> None:
@@ -101,6 +101,33 @@ def test_nobody_takes_a_synthetic_volume_for_acquired(finished: Finished) -> Non
     assert "SYNTHETIC" in (out / "sub-02.html").read_text()
 
 
+def test_a_coarse_run_is_marked_as_a_test(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+    out = finished.config.output_dir
+    for path in (out / "sub-02").rglob("*.nii.gz"):
+        assert nb.load(path).header["descrip"].tobytes().startswith(b"TEST ONLY (--sloppy)")
+        assert "TEST ONLY (--sloppy)" in path.with_name(f"{path.name[:-7]}.json").read_text()
+    assert '<div class="banner test"' in (out / "sub-02.html").read_text()
+    group.run(finished.config)
+    rows = (out / "group_synthesis.tsv").read_text().splitlines()
+    assert ["warning: TEST ONLY" in row for row in rows[1:]] == [False, True, True]
+
+
+def test_a_figure_is_named_for_what_it_shows(finished: Finished) -> None:
+    figures = list((finished.config.output_dir / "sub-02/figures").iterdir())
+    assert {path.stem.split("_", 1)[1] for path in figures} == {
+        *(f"desc-{shown}_boldref" for shown in ("mask", "registration", "source")),
+        *(f"desc-{shown}_trace" for shown in ("synth", "synthstd")),
+    }
+    assert all(("SYNTHETIC" in path.read_text()) == path.stem.endswith("trace") for path in figures)
+
+
+def test_what_was_not_asked_for_is_not_called_complete(config: Config, tmp_path: Path) -> None:
+    wanted = elsewhere(config, tmp_path, "03")
+    wanted = replace(wanted, selection=replace(wanted.selection, targets=(Modality.DWI,)))
+    assert participant.run(wanted) == 0
+    assert statuses(wanted.output_dir) == {"sub-03": "not-asked-for"}
+
+
 def test_the_native_output_lies_on_the_grid_of_the_source(finished: Finished) -> None:
     source = nb.load(finished.config.bids_dir / "sub-02/func/sub-02_task-rest_bold.nii.gz")
     made = nb.load(finished.config.output_dir / "sub-02/dwi/sub-02_desc-synth_trace.nii.gz")
@@ -138,8 +165,8 @@ def test_the_group_level_reads_outputs_only(finished: Finished, tmp_path: Path) 
     table = (finished.config.output_dir / "group_synthesis.tsv").read_text().splitlines()
     assert [line.split("\t")[:4] for line in table[1:]] == [
         ["sub-01", "n/a", "nothing-missing", "n/a"],
-        ["sub-02", "n/a", table[2].split("\t")[2], "trace"],
-        ["sub-03", "n/a", table[3].split("\t")[2], "boldref"],
+        ["sub-02", "n/a", "complete", "trace"],
+        ["sub-03", "n/a", "complete", "boldref"],
     ]
 
 
@@ -183,6 +210,9 @@ def test_a_broken_subject_does_not_stop_the_others(
     line = next(x for x in capsys.readouterr().err.splitlines() if "sub-02: failed" in x)
     assert series.name in line
     assert "Traceback" not in line
+    page = (config.output_dir / "sub-02.html").read_text()
+    assert series.name in page
+    assert "SYNTHETIC" not in page
 
 
 def test_nobody_usable(config: Config, raw: Path, tmp_path: Path) -> None:
@@ -201,6 +231,19 @@ def test_evaluate_scores_against_the_acquired_volume(config: Config, tmp_path: P
     methods = ("pds", "population template", "registered source")
     assert [(r["target"], r["method"]) for r in rows] == [(m.value, x) for m in Modality for x in methods]
     assert all(10 < r["psnr_db"] < 60 and 0 < r["ssim"] <= 1 for r in rows)
+    assert [r["coverage_80"] is not None and 0 < r["coverage_80"] < 1 for r in rows] == [
+        True,
+        False,
+        False,
+    ] * 2
+    page = (wanted.output_dir / "sub-01.html").read_text()
+    assert "PSNR (dB)" in page
+    assert page.count("Acquired and synthesised mean") >= len(Modality)
+    assert "psnr_db" not in page
+
+    assert participant.run(elsewhere(config, tmp_path, "01")) == 0  # nothing is missing, and nothing removed
+    group.run(wanted)
+    assert "\tcomplete\tboldref,trace\t" in (wanted.output_dir / "group_synthesis.tsv").read_text()
 
 
 def test_killed_at_any_moment_a_rerun_finishes(finished: Finished, raw: Path, tmp_path: Path) -> None:

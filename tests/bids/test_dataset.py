@@ -217,7 +217,7 @@ def test_an_output_folder_belongs_to_one_dataset(tmp_path: Path) -> None:
 def test_two_datasets_mounted_at_one_place_are_told_apart(tmp_path: Path) -> None:
     mount = tmp_path / "data"
     write_dataset_files(tmp_path / "out", described(mount, {**RENAMED, "Name": "one"}), "1.0")
-    with pytest.raises(CannotWriteError, match='"one" .* not from "other"'):
+    with pytest.raises(CannotWriteError, match=r'"one" .* not from "other"'):
         write_dataset_files(tmp_path / "out", described(mount, {**RENAMED, "Name": "other"}), "1.0")
 
 

@@ -214,7 +214,9 @@ def test_labels_that_do_not_exist_are_named(build_tree, selection: Selection, me
 
 def test_a_session_of_a_dataset_without_sessions(build_tree) -> None:
     root = build_tree({"sub-01/dwi/sub-01_dwi.nii.gz": ""})
-    with pytest.raises(NothingSelectedError, match="no session 01, for it has no sessions; leave --session-label"):
+    with pytest.raises(
+        NothingSelectedError, match="no session 01, for it has no sessions; leave --session-label"
+    ):
         inventory(root, Selection(sessions=("01",)))
 
 

@@ -20,6 +20,7 @@ from pds_bids.bids.writing import (
     PARTIAL_MARK,
     atomic_write,
     remove_partial,
+    require_writable,
     write_json,
     write_text,
     write_volume,

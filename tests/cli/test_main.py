@@ -123,6 +123,8 @@ def test_lists_are_understood_wherever_they_stand(pds_bids_command, workflows, f
         ("--format json", "add --dry-run"),
         ("--no-such-option", "No such option"),
         ("surplus", "unexpected extra argument"),
+        ("-- --sloppy", "move --sloppy before it"),
+        ("--work-dir=", "the path is empty"),
     ],
 )
 def test_usage_errors_end_with_2_and_say_why(pds_bids_command, workflows, folders, options, said):
@@ -138,14 +140,28 @@ def test_a_list_that_swallows_the_arguments_is_told_how_to_end(pds_bids_command)
 
     assert ended.code == 2
     assert "end the list with `--`" in ended.err
+    assert ".." not in ended.err
 
 
-def test_missing_arguments_without_a_list_get_no_such_hint(pds_bids_command):
-    ended = pds_bids_command()
+@pytest.mark.parametrize("empty", [0, 1])
+def test_an_empty_path_is_not_the_current_folder(pds_bids_command, workflows, folders, empty):
+    places = ["" if i == empty else folder for i, folder in enumerate(folders)]
+
+    ended = pds_bids_command(*places, "participant")
 
     assert ended.code == 2
-    assert "BIDS_DIR" in ended.err
+    assert "the path is empty" in ended.err
+    assert not workflows.participant.run.calls
+
+
+@pytest.mark.parametrize(("given", "missing"), [((), "BIDS_DIR"), (("in", "out"), "{participant|group}")])
+def test_missing_arguments_without_a_list_get_no_such_hint(pds_bids_command, given, missing):
+    ended = pds_bids_command(*given)
+
+    assert ended.code == 2
+    assert missing in ended.err
     assert "end the list" not in ended.err
+    assert ".." not in ended.err
 
 
 @pytest.mark.parametrize("layout", main.FORMATS)
@@ -160,10 +176,26 @@ def test_dry_run_prints_the_plan_and_runs_nothing(pds_bids_command, workflows, f
     assert not folders[1].exists()
 
 
+def test_a_list_of_nobody_is_empty(pds_bids_command, workflows, folders):
+    workflows.participant.dry_run.answer = ""
+
+    ended = pds_bids_command(*folders, "participant", "--dry-run", "--format", "list")
+
+    assert ended == (0, "", "nothing to do\n")
+
+
 def test_group_runs_the_group_workflow(pds_bids_command, workflows, folders):
     assert pds_bids_command(*folders, "group").code == 0
     assert workflows.group.run.calls[0][0].output_dir == folders[1]
-    assert pds_bids_command(*folders, "group", "--dry-run").code == 2
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["--participant-label", "01"], ["--session-label", "a"]])
+def test_group_refuses_what_it_would_not_heed(pds_bids_command, workflows, folders, options):
+    ended = pds_bids_command(*folders, "group", *options)
+
+    assert ended.code == 2
+    assert f"leave {options[0]} out" in ended.err
+    assert not workflows.group.run.calls
 
 
 EXIT_CODES = {

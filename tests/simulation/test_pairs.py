@@ -7,7 +7,9 @@ from scipy import ndimage
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
-from pds_bids.simulation.pairs import Pair, closing, field_map, gaussian_blur, simulate_pair
+from pds_bids.simulation.field import field_map
+from pds_bids.simulation.pairs import Pair, closing, simulate_pair
+from pds_bids.simulation.smoothing import gaussian_blur
 
 
 def simulated(phantom: torch.Tensor, seed: int, sd_mm: float = 3.0) -> Pair:

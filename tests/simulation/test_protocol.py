@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -42,20 +44,23 @@ def scan() -> Acquisition:
     return Acquisition((2.0, 2.0, 2.0), shift_mm=0, bias_sd=0, tr_ms=3000, te_ms=60, b_value=1000, inflow=1.2)
 
 
-def test_bold_is_relative_to_cortex_and_inflow_brightens_the_ventricles(scan):
-    signal = magnetisation(Modality.BOLD, tissue_properties(), scan)
-    still = magnetisation(Modality.BOLD, tissue_properties(), Acquisition(**vars(scan) | {"inflow": 1.0}))
+def relative(modality: Modality, scan: Acquisition) -> torch.Tensor:
+    """Signal of every structure, with the properties of the table."""
+    return magnetisation(modality, tissue_properties(), torch.arange(len(Structure)), scan)
 
-    assert signal[Structure.CORTEX] == 1
+
+def test_bold_is_relative_to_cortex_and_inflow_brightens_the_ventricles(scan):
+    signal = relative(Modality.BOLD, scan)
+    still = relative(Modality.BOLD, replace(scan, inflow=1.0))
+
+    assert signal[Structure.CORTEX].item() == pytest.approx(1)
     assert (signal / still)[Structure.CSF].item() == pytest.approx(1.2)
     assert (signal / still)[Structure.SULCAL].item() == pytest.approx(1.0)
 
 
 def test_trace_is_relative_to_cortex_without_weighting(scan):
-    tissue = tissue_properties()
-
-    unweighted = magnetisation(Modality.DWI, tissue, Acquisition(**vars(scan) | {"b_value": 0.0}))
-    weighted = magnetisation(Modality.DWI, tissue, scan)
+    unweighted = relative(Modality.DWI, replace(scan, b_value=0.0))
+    weighted = relative(Modality.DWI, scan)
 
     assert unweighted[Structure.CORTEX].item() == pytest.approx(1, rel=1e-4)
     assert (weighted[1:] < unweighted[1:]).all()

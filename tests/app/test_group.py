@@ -1,0 +1,97 @@
+"""The group table: what it says of visits that several runs have dealt with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pds_bids.app import group
+from pds_bids.bids.completion import discard, mark_complete
+from pds_bids.bids.writing import write_json, write_text
+from pds_bids.core.config import Config
+from pds_bids.core.errors import NoUsableParticipantError
+
+
+def ended(out: Path, visit: str, run: str, status: str, message: str = "", **more: object) -> None:
+    """What a run leaves when a visit ends."""
+    finished = more.pop("finished", f"2026-01-01T00:00:{run}+00:00")
+    content = {
+        "visit": visit,
+        "status": status,
+        "message": message,
+        "seconds": int(run),
+        "finished": finished,
+    }
+    write_json(out / visit / "log" / run / "status.json", content | more)
+
+
+def synthesised(out: Path, subject: str, session: str | None, run: str) -> None:
+    """What a run leaves that synthesised a DWI."""
+    visit = f"sub-{subject}" + (f"/ses-{session}" if session else "")
+    volume = out / visit / "dwi" / f"sub-{subject}_desc-synth_trace.nii.gz"
+    write_text(volume, "voxels")
+    mark_complete(out, subject, session, "fingerprint", run, [volume])
+    ended(out, visit, run, "complete", "synthesised mean dMRI (trace); warning: no T1w")
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    group.run(Config(bids_dir=out / "gone", output_dir=out, work_dir=out))
+    heads, *rows = ((out / "group_synthesis.tsv").read_text()).splitlines()
+    return [dict(zip(heads.split("\t"), row.split("\t"), strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize("session", [None, "a"])
+@pytest.mark.parametrize("later", ["already-complete", "nothing-missing", "not-asked-for"])
+def test_the_run_that_made_the_volumes_tells(tmp_path: Path, session: str | None, later: str) -> None:
+    synthesised(tmp_path, "01", session, "10")
+    ended(tmp_path, "sub-01" + (f"/ses-{session}" if session else ""), "20", later)
+    (row,) = table(tmp_path)
+    assert row == {
+        "participant_id": "sub-01",
+        "session_id": f"ses-{session}" if session else "n/a",
+        "status": "complete",
+        "synthetic": "trace",
+        "message": "synthesised mean dMRI (trace); warning: no T1w",
+        "seconds": "10",
+    }
+
+
+def test_without_outputs_the_run_that_ended_last_tells(tmp_path: Path) -> None:
+    ended(tmp_path, "sub-01", "10", "failed", "truncated", finished="2026-01-01T00:09:00+00:00")
+    ended(tmp_path, "sub-01", "20", "nothing-missing")
+    assert [(row["status"], row["message"]) for row in table(tmp_path)] == [("failed", "truncated")]
+
+
+def test_a_failure_is_told_although_an_earlier_run_was_complete(tmp_path: Path) -> None:
+    synthesised(tmp_path, "01", None, "10")
+    discard(tmp_path, "01", None)
+    ended(tmp_path, "sub-01", "20", "failed", "truncated")
+    assert [(row["status"], row["synthetic"]) for row in table(tmp_path)] == [("failed", "n/a")]
+
+
+def test_outputs_that_a_killed_run_discarded_are_not_called_complete(tmp_path: Path) -> None:
+    synthesised(tmp_path, "01", None, "10")
+    discard(tmp_path, "01", None)
+    assert [(row["status"], row["seconds"]) for row in table(tmp_path)] == [("interrupted", "n/a")]
+
+
+def test_one_visit_is_no_visits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended(tmp_path, "sub-01", "10", "nothing-missing")
+    table(tmp_path)
+    assert capsys.readouterr().out.startswith("1 visit: ")
+
+
+def test_a_status_that_cannot_be_read_is_said_and_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended(tmp_path, "sub-01", "10", "nothing-missing")
+    for visit in ("sub-01", "sub-02"):
+        write_text(tmp_path / visit / "log" / "20" / "status.json", "{")
+    assert [row["participant_id"] for row in table(tmp_path)] == ["sub-01"]
+    assert capsys.readouterr().err.count("cannot be read") == 2
+
+
+def test_without_participants_there_is_no_group(tmp_path: Path) -> None:
+    with pytest.raises(NoUsableParticipantError, match="run the participant level first"):
+        table(tmp_path)

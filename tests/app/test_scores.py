@@ -1,0 +1,37 @@
+"""What `--evaluate` reports about candidates whose errors are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pds_bids.app.scores import Candidate, Reference, score
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import Volume
+
+
+@pytest.fixture
+def reference() -> Reference:
+    volume = Volume(np.ones((20, 20, 20), np.float32), np.eye(4))
+    return Reference(volume, volume)
+
+
+@pytest.mark.parametrize("shrunk", [1.0, 0.4])
+def test_an_sd_that_is_too_small_shows_in_the_coverage(reference: Reference, shrunk: float) -> None:
+    scale = 0.1
+    error = np.random.default_rng(0).laplace(0, scale, reference.volume.data.shape)
+    estimate = reference.volume.like(reference.volume.data + error)
+    sd = estimate.like(np.full(error.shape, shrunk * scale * 2**0.5))
+    (row,) = score(reference, [Candidate("pds", estimate, sd)], Modality.DWI)
+    assert row["coverage_80"] == pytest.approx(1 - 0.2**shrunk, abs=0.02)  # 1 - exp(-shrunk ln 5)
+
+
+def test_one_row_per_candidate_and_no_coverage_without_an_sd(reference: Reference) -> None:
+    candidates = [
+        Candidate("same", reference.volume),
+        Candidate("half", reference.volume.like(reference.volume.data / 2)),
+    ]
+    same, half = score(reference, candidates, Modality.BOLD)
+    assert (same["target"], same["method"], same["mae"], same["n_voxels"]) == ("bold", "same", 0, 8000)
+    assert (half["method"], half["mae"], half["psnr_db"]) == ("half", 0.5, 12.04)
+    assert same["coverage_80"] is half["coverage_80"] is None
