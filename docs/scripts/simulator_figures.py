@@ -29,7 +29,7 @@ from pds_bids.simulation.sites import SITES, Protocol, Site
 Floats = NDArray[np.floating[Any]]
 
 WHITE = {"mean BOLD": 1.8, "b0": 3.0, "mean DWI": 1.8, "T1w": 1.6}
-"""The images that are compared, and what is shown as white in them, in medians of the brain; black is zero."""
+"""The images that are compared, and what is shown as white in them, in brain medians; black is zero."""
 
 N_UNSTEADY = 4
 """Volumes left out at the beginning of a BOLD series."""

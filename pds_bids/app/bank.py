@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pds_bids.training.data import PairBank, Sample
 
 
-def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cpu") -> Sample:
+def simulated_sample(
+    structures: NDArray[np.uint8], seed: int, *, people: bool = False, device: str = "cpu"
+) -> Sample:
     """One random pair from one anatomy, as a bank stores it.
 
     Parameters
@@ -24,17 +26,21 @@ def simulated_sample(structures: NDArray[np.uint8], seed: int, device: str = "cp
     structures
         (160, 192, 176) `Structure` codes.
     seed
-        Everything random follows from it: the person too, healthy or not, of 20 to 90 years.
+        Everything random follows from it.
+    people
+        Whether age (20 to 90 years) and disease (one of the three groups) change the regions, which takes
+        twice the time; the anatomies' own ages and diseases show without it.
     """
     import torch
     from torch.nn import functional as F
 
     from pds_bids.core.modality import Modality
+    from pds_bids.simulation.disease import draw_anybody
     from pds_bids.simulation.pairs import simulate_pair
     from pds_bids.training.data import Sample, masked_median
 
     generator = torch.Generator(device).manual_seed(seed)
-    person = draw_person(random_group(generator), generator, AGE_LIMITS)
+    person = draw_anybody(generator) if people else None
     pair = simulate_pair(torch.from_numpy(structures).to(device), generator, person=person)
     images = torch.stack(
         [
@@ -76,6 +82,8 @@ class PairStream:
         Before the same pairs come again.
     seed
         Pair `i` follows from it and `i`.
+    people
+        As for `simulated_sample`.
     device
         Where pairs are simulated.
     """
@@ -83,6 +91,7 @@ class PairStream:
     anatomies: tuple[NDArray[np.uint8], ...]
     n_pairs: int
     seed: int
+    people: bool = True
     device: str = "cpu"
 
     def __len__(self) -> int:
@@ -94,7 +103,10 @@ class PairStream:
 
         samples = [
             simulated_sample(
-                self.anatomies[row % len(self.anatomies)], derived_seed(self.seed, "pair", row), self.device
+                self.anatomies[row % len(self.anatomies)],
+                derived_seed(self.seed, "pair", row),
+                people=self.people,
+                device=self.device,
             )
             for row in rows
         ]

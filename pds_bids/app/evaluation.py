@@ -94,7 +94,7 @@ def run(model: str, label_maps_dir: Path, out: Path, n_subjects: int, device: st
 def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
     from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
     from pds_bids.training.data import make_batch
-    from pds_bids.training.finish import predict
+    from pds_bids.training.finish import CALIBRATED_LEVEL, predict
 
     templates = model.templates.cpu().numpy()
     for row in range(len(bank)):
@@ -117,7 +117,9 @@ def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
                     yield made
                     continue
                 sd = 2**0.5 * scale * float(model.scale_factor[index])
-                yield made._replace(coverage_80=round(coverage(volume - images[index], sd, mask, 0.8), 4))
+                yield made._replace(
+                    coverage_80=round(coverage(volume - images[index], sd, mask, CALIBRATED_LEVEL), 4)
+                )
 
 
 def summarise(rows: list[Row], seed: int) -> str:

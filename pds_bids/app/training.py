@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pds_bids import __version__
 from pds_bids.app.anatomies import aligned_structures, label_maps, split
-from pds_bids.app.bank import simulate_bank
+from pds_bids.app.bank import PairStream, simulate_bank
 from pds_bids.app.provenance import software_versions
 from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
-    from pds_bids.training.data import PairBank
+    from pds_bids.training.data import Pairs
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
 
@@ -75,16 +75,18 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
     data = tables["data"]
     with tempfile.TemporaryDirectory(prefix="pds-bids-train-") as folder:
 
-        def bank(part: str, per_anatomy: int) -> PairBank:
+        def pairs(part: str, per_anatomy: int, *, on_the_fly: bool = False) -> Pairs:
             members = {
                 list(paths).index(name): aligned_structures(paths[name], threads) for name in parts[part]
             }
+            if on_the_fly:
+                n_pairs = per_anatomy * len(members)
+                return PairStream(tuple(members.values()), n_pairs, seed, device=resolve_device(device))
             return simulate_bank(members, per_anatomy, Path(folder) / part, seed, threads)
 
-        training, calibration = (
-            bank("train", data["pairs_per_anatomy"]),
-            bank("calibration", data["calibration_pairs_per_anatomy"]),
-        )
+        on_the_fly = data.get("on_the_fly", False)
+        training = pairs("train", data["pairs_per_anatomy"], on_the_fly=on_the_fly)
+        calibration = pairs("calibration", data["calibration_pairs_per_anatomy"])
         about = {
             "split": parts,
             "preset": tables,
@@ -100,10 +102,9 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
     return 0
 
 
-def finish(
-    model: PdsModel, training: PairBank, calibration: PairBank, about: dict[str, Any], out: Path
-) -> None:
+def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
     """Add templates and calibration, and write the checkpoint with its card."""
+    from pds_bids.evaluation.metrics import DATA_RANGE
     from pds_bids.models.checkpoint import write_checkpoint
     from pds_bids.training.finish import calibrate, set_templates
 
@@ -114,7 +115,7 @@ def finish(
         "version": __version__,
         "training_data": f"{about['pairs']} pairs simulated from {n_maps} label maps; no patient data",
         "intensity": INTENSITY,
-        "data_range": 2.0,
+        "data_range": DATA_RANGE,
         "calibration": factors,
         "machine": platform.machine(),
         "software": software_versions(),

@@ -138,6 +138,12 @@ def draw_person(group: Group, generator: torch.Generator, ages: tuple[float, flo
     )
 
 
+def draw_anybody(generator: torch.Generator) -> Person:
+    """A random person of any group and of any age that is simulated."""
+    number = torch.randint(len(Group), (), generator=generator, device=generator.device)
+    return draw_person(list(Group)[int(number)], generator, AGE_LIMITS)
+
+
 def _deviates(measure: Measure, normal: Callable[[], float]) -> dict[Region, float]:
     share = COMMON_SHARE[measure]
     common = math.sqrt(share) * normal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -88,6 +88,16 @@ class PairBank:
         """Read rows into memory."""
         images, masks, tissue = self.samples
         return Sample(np.array(images[rows]), np.array(masks[rows]), np.array(tissue[rows]))
+
+
+class Pairs(Protocol):
+    """Where training takes its pairs from: a `PairBank`, or anything else that numbers them."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, rows: list[int]) -> Sample:
+        """Rows as arrays; the same row is the same pair whenever it is asked for."""
+        ...
 
 
 def masked_median(image: Tensor, mask: Tensor) -> Tensor:

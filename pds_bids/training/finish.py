@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.training.data import Batch, PairBank, make_batch
+from pds_bids.training.data import Batch, Pairs, make_batch
 
 CALIBRATED_LEVEL = 0.8
 """The share of errors that the central interval of this probability is made to hold."""
@@ -18,13 +18,13 @@ THINNING = 37
 """One voxel in so many is enough for a quantile; a prime, so that no plane of the grid is preferred."""
 
 
-def set_templates(model: PdsModel, bank: PairBank) -> None:
+def set_templates(model: PdsModel, pairs: Pairs) -> None:
     """Mean training volume of each modality in relative units, over the voxels each mask covers."""
     total = torch.zeros_like(model.templates)
     weight = torch.zeros_like(model.templates)
-    for row in range(len(bank)):
+    for row in range(len(pairs)):
         for target in range(len(Modality)):
-            batch = make_batch(bank.get([row]), [target], None)
+            batch = make_batch(pairs.get([row]), [target], None)
             mask = batch.mask[0, 0].to(total.device)
             total[target] += (batch.images[0, target].to(total.device) + 1) * mask
             weight[target] += mask
@@ -39,7 +39,7 @@ def predict(model: PdsModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return first, last, refined.voxel_log_scale().exp()
 
 
-def calibrate(model: PdsModel, bank: PairBank) -> dict[str, float]:
+def calibrate(model: PdsModel, pairs: Pairs) -> dict[str, float]:
     """Set one factor per modality so that the 80 % interval holds 80 % of the calibration errors.
 
     Returns
@@ -51,8 +51,8 @@ def calibrate(model: PdsModel, bank: PairBank) -> dict[str, float]:
     half_width = -math.log(1 - CALIBRATED_LEVEL)  # of the central interval of a Laplace error of scale 1
     for target in range(len(Modality)):
         ratios = []
-        for row in range(len(bank)):
-            batch = make_batch(bank.get([row]), [target], None).to(device)
+        for row in range(len(pairs)):
+            batch = make_batch(pairs.get([row]), [target], None).to(device)
             _, refined, scale = predict(model, batch)
             inside = batch.mask > 0
             error = (refined - batch.images[:, target : target + 1]).abs()

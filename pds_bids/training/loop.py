@@ -20,7 +20,7 @@ from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import BANDS
 from pds_bids.models.losses import band_weight
 from pds_bids.models.wavelet import haar
-from pds_bids.training.data import Batch, PairBank, halved, make_batch
+from pds_bids.training.data import Batch, Pairs, halved, make_batch
 from pds_bids.training.ema import Ema
 from pds_bids.training.objectives import denoiser_loss, refiner_loss
 
@@ -57,20 +57,20 @@ class TrainingConfig:
     ema: float = 0.999
 
 
-def batches(bank: PairBank, size: int, generator: torch.Generator, device: str) -> Iterator[Batch]:
+def batches(pairs: Pairs, size: int, generator: torch.Generator, device: str) -> Iterator[Batch]:
     """Endless shuffled, augmented batches on `device`, both directions equally often.
 
     Parameters
     ----------
     size
-        Pairs in a batch; all of them where the bank holds fewer.
+        Pairs in a batch; all of them where there are fewer.
     """
-    size = min(size, len(bank))
+    size = min(size, len(pairs))
     while True:
-        order = torch.randperm(len(bank), generator=generator).tolist()
+        order = torch.randperm(len(pairs), generator=generator).tolist()
         for start in range(0, len(order) - size + 1, size):
             targets = torch.randint(0, len(Modality), (size,), generator=generator).tolist()
-            yield make_batch(bank.get(order[start : start + size]), targets, generator).to(device)
+            yield make_batch(pairs.get(order[start : start + size]), targets, generator).to(device)
 
 
 def subband_statistics(samples: list[Batch]) -> tuple[Tensor, Tensor]:
@@ -132,7 +132,7 @@ def run_stage(
 
 def train(
     model: PdsModel,
-    bank: PairBank,
+    pairs: Pairs,
     config: TrainingConfig,
     minutes: float,
     seed: int,
@@ -143,10 +143,10 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     for network in (model.denoiser, model.refiner):
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # not in the stubs
-    loss = denoiser_objective(model, bank, config.denoiser, generator)
+    loss = denoiser_objective(model, pairs, config.denoiser, generator)
     model.denoiser = run_stage(model.denoiser, loss, config.denoiser, config, minutes, log)
     save()
-    feed = batches(bank, config.refiner.batch_size, generator, str(model.templates.device))
+    feed = batches(pairs, config.refiner.batch_size, generator, str(model.templates.device))
     model.refiner = run_stage(
         model.refiner, lambda _: refiner_loss(model, next(feed)), config.refiner, config, minutes, log
     )
@@ -154,15 +154,15 @@ def train(
 
 
 def denoiser_objective(
-    model: PdsModel, bank: PairBank, stage: StageConfig, generator: torch.Generator
+    model: PdsModel, pairs: Pairs, stage: StageConfig, generator: torch.Generator
 ) -> Callable[[float], Tensor]:
     """The loss of the first stage by progress: at 4 mm, then at target time 1 only, then at all times.
 
     The sub-bands are standardised for the resolution they have.
     """
     device = str(model.templates.device)
-    feed = batches(bank, stage.batch_size, generator, device)
-    coarse_feed = batches(bank, stage.coarse_batch_size, generator, device)
+    feed = batches(pairs, stage.batch_size, generator, device)
+    coarse_feed = batches(pairs, stage.coarse_batch_size, generator, device)
     few = [next(feed) for _ in range(-(-N_STATISTICS // stage.batch_size))]
     fine_statistics, coarse_statistics = subband_statistics(few), subband_statistics([halved(b) for b in few])
 
