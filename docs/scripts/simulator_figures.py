@@ -233,12 +233,13 @@ def statistics(found: Sequence[Session]) -> list[tuple[str, ...]]:
             inside = each.images[image].data[each.brains[image].data > 0]
             decibels = 10 * np.log10(_band_power(each, image) / reference)
             levels = (f"{level:.2f}" for level in np.percentile(inside, PERCENTILES))
-            rows.append((image, each.name, *levels, *(f"{d:+.1f}" for d in decibels)))
+            power = ("n/a" if np.isnan(d) else f"{d:+.1f}" for d in decibels)
+            rows.append((image, each.name, *levels, *power))
     return rows
 
 
 def _band_power(of: Session, image: str) -> Floats:
-    """NaN in bands beyond the resolution."""
+    """Mean power in each of `BANDS_PER_MM`; NaN beyond the resolution."""
     frequency, power = spectrum(of.images[image], of.brains[image])
     inside = [(frequency >= low) & (frequency < high) for low, high in BANDS_PER_MM]
     complete = [frequency[-1] > high - 2 * BIN_PER_MM for _, high in BANDS_PER_MM]

@@ -25,7 +25,7 @@ BORDER_VOXELS = 4
 TOLERANCE = 0.005
 """Largest relative error of a region's volume, counted on its warped voxels."""
 
-ITERATIONS = 12
+ITERATIONS = 40
 
 _VOXEL_MM = 2.0
 

@@ -163,7 +163,7 @@ def denoiser_objective(
     device = str(model.templates.device)
     feed = batches(pairs, stage.batch_size, generator, device)
     coarse_feed = batches(pairs, stage.coarse_batch_size, generator, device)
-    few = [next(feed) for _ in range(-(-N_STATISTICS // stage.batch_size))]
+    few = [next(feed) for _ in range(-(-min(N_STATISTICS, len(pairs)) // stage.batch_size))]
     fine_statistics, coarse_statistics = subband_statistics(few), subband_statistics([halved(b) for b in few])
 
     def loss(progress: float) -> Tensor:

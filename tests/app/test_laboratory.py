@@ -46,8 +46,10 @@ def test_real_label_maps_hold_every_structure(shared_data: Path) -> None:
 
 
 def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint, table = tmp_path / "tiny.safetensors", tmp_path / "table.tsv"
-    assert training.run("tiny", maps, checkpoint, 0.2, "cpu", 0) == 0
+    checkpoint, table, preset = (tmp_path / name for name in ("tiny.safetensors", "table.tsv", "mine.toml"))
+    bundled = Path(training.__file__).parents[1] / "presets" / "tiny.toml"
+    preset.write_text(bundled.read_text() + "on_the_fly = true\n")
+    assert training.run(str(preset), maps, checkpoint, 0.2, "cpu", 0) == 0
     assert '"test": [\n    "seg_2.nii.gz"' in checkpoint.with_suffix(".split.json").read_text()
     assert '"seg_2.nii.gz"' in modelcard.text(str(checkpoint))
 
