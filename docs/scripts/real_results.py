@@ -16,7 +16,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_SPACE, load_volume
 from pds_bids.report.figures import Row, comparison, to_png
 
-COLUMNS = ("target", "method", "psnr_db", "ssim", "mae", "n_voxels")
+COLUMNS = ("target", "method", "psnr_db", "ssim", "mae", "coverage_80", "n_voxels")
 
 
 def write_table(out: Path, table: Path) -> None:
@@ -24,7 +24,10 @@ def write_table(out: Path, table: Path) -> None:
     rows = [("participant_id", *COLUMNS)]
     for path in sorted(out.glob("sub-*/log/scores.json")):
         scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
-        rows += [(path.parents[1].name, *(str(score[name]) for name in COLUMNS)) for score in scores]
+        rows += [
+            (path.parents[1].name, *("n/a" if score[name] is None else str(score[name]) for name in COLUMNS))
+            for score in scores
+        ]
     table.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 
 

@@ -69,9 +69,11 @@ def run(
     int
         0.
     """
+    from pds_bids.synthesis.pipeline import resolve_device
+
     maps = [] if label_maps_dir is None else label_maps(label_maps_dir)
     visits = study.visits()
-    simulate(out, visits, maps, t1w=t1w, processes=processes, device=device)
+    simulate(out, visits, maps, t1w=t1w, processes=processes, device=resolve_device(device))
     print(f"{len(visits)} visits of {study.n_subjects} subjects: {out}")
     return 0
 
