@@ -29,6 +29,11 @@ _label_maps = click.option(
 )
 
 
+def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """`a,b` is the same as `a b`."""
+    return tuple(word for value in values for word in value.split(","))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="pds-model", message="%(prog)s %(version)s")
 def pds_model() -> None:
@@ -64,6 +69,7 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
 @click.option(
     "--sites",
     cls=SpaceSeparated,
+    callback=_words,
     metavar="NAME",
     default=("oasis", "adni"),
     help="Sites: oasis, adni, ppmi, hospital.",
@@ -79,6 +85,7 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
 @click.option(
     "--groups",
     cls=SpaceSeparated,
+    callback=_words,
     metavar="NAME",
     default=("nc", "mci", "ad"),
     help="Diagnoses: nc, mci, ad.",

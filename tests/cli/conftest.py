@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import pds_bids.app
+from pds_bids.app.simulation import Study
 from pds_bids.cli import main, model
 
 
@@ -25,8 +26,8 @@ class Recorder:
         self.calls: list[tuple] = []
         self.answer: object = 0
 
-    def __call__(self, *args: object) -> object:
-        self.calls.append(args)
+    def __call__(self, *args: object, **options: object) -> object:
+        self.calls.append((*args, *options.values()))
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
@@ -39,6 +40,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "participant": ("run", "dry_run"),
         "group": ("run",),
         "demo": ("run",),
+        "simulation": ("run",),
         "modelcard": ("text",),
         "training": ("run",),
         "evaluation": ("run",),
@@ -48,6 +50,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         fake = SimpleNamespace(**{name: Recorder() for name in names})
         monkeypatch.setattr(pds_bids.app, module, fake, raising=False)
         setattr(recorders, module, fake)
+    recorders.simulation.Study = Study
     return recorders
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pds_bids.app.simulation import Study
 from pds_bids.cli import model
 from pds_bids.core.errors import UsageError
 
@@ -47,6 +48,32 @@ def test_evaluate(pds_model_command, workflows, tmp_path):
     assert workflows.evaluation.run.calls == [("tiny", tmp_path, tmp_path / "t.tsv", 2, "auto", 0)]
 
 
+def test_simulate(pds_model_command, workflows, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "available_cpus", lambda: 5)
+    options = (
+        "--n-subjects",
+        3,
+        "--sites",
+        "ppmi",
+        "hospital",
+        "--groups",
+        "nc,ad",
+        "--ages",
+        20,
+        30,
+        "--no-t1w",
+    )
+
+    assert pds_model_command("simulate", tmp_path / "a").code == 0
+    assert pds_model_command("simulate", *options, "--missing", 0, "--nprocs", 2, tmp_path / "b").code == 0
+    default = Study(12, ("oasis", "adni"), ("nc", "mci", "ad"), missing=0.5)
+    other = Study(3, ("ppmi", "hospital"), ("nc", "ad"), ages=(20, 30))
+    assert workflows.simulation.run.calls == [
+        (tmp_path / "a", default, None, True, 5, "auto"),
+        (tmp_path / "b", other, None, False, 2, "auto"),
+    ]
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -55,6 +82,9 @@ def test_evaluate(pds_model_command, workflows, tmp_path):
         ("train", "tiny", "--out", "m.safetensors"),
         ("evaluate", "--label-maps", "."),
         ("demo",),
+        ("simulate",),
+        ("simulate", "out", "--sites"),
+        ("simulate", "out", "--missing", 1.5),
         ("no-such-command",),
         (),
     ],
