@@ -118,7 +118,9 @@ def contrast_table(anatomies: Sequence[Tensor], seed: int) -> list[tuple[str, ..
 def _rows(
     measured: Mapping[str, Sequence[Mapping[Structure, float]]], n_voxels: Mapping[Structure, int]
 ) -> list[tuple[str, ...]]:
-    rows = [("contrast", "structure", "theoretical", "simulated", "ratio", "n_voxels", "within_5_percent")]
+    rows: list[tuple[str, ...]] = [
+        ("contrast", "structure", "theoretical", "simulated", "ratio", "n_voxels", "within_5_percent")
+    ]
     for name, contrast in CONTRASTS.items():
         signal = contrast.signal(tissue_properties())
         for structure in COMPARED:

@@ -43,7 +43,9 @@ def effect_table(subjects: Path) -> list[tuple[str, ...]]:
         Table that `measure_subjects` wrote.
     """
     groups, columns = _read(subjects)
-    rows = [("measure", "region", "group", "asked_percent", "percent", "asked_d", "drawn_d", "d", "raw_d")]
+    rows: list[tuple[str, ...]] = [
+        ("measure", "region", "group", "asked_percent", "percent", "asked_d", "drawn_d", "d", "raw_d")
+    ]
     for measure, region in AFFECTED:
         for group in PATIENTS:
             pairs = {
@@ -57,10 +59,10 @@ def effect_table(subjects: Path) -> list[tuple[str, ...]]:
                     region.name.lower(),
                     group.value,
                     f"{100 * asked:+.1f}",
-                    with_interval(percent_change, *pairs["ratio"], "+.1f"),
+                    with_interval(percent_change, pairs["ratio"], "+.1f"),
                     f"{asked / spread(measure, region):+.2f}",
                     f"{cohens_d(*pairs['drawn']):+.2f}",
-                    with_interval(cohens_d, *pairs["ratio"], "+.2f"),
+                    with_interval(cohens_d, pairs["ratio"], "+.2f"),
                     f"{cohens_d(*pairs['value']):+.2f}",
                 )
             )
@@ -136,14 +138,9 @@ def cohens_d(healthy: Values, patients: Values) -> float:
     return float((patients.mean() - healthy.mean()) / np.sqrt(pooled))
 
 
-def with_interval(
-    statistic: Callable[[Values, Values], float], healthy: Values, patients: Values, style: str
-) -> str:
-    """A statistic with its 95 % interval, from resampled subjects."""
+def with_interval(statistic: Callable[[Values, Values], float], groups: Sequence[Values], style: str) -> str:
+    """A statistic of healthy people and patients with its 95 % interval, from resampled subjects."""
     random = np.random.default_rng(0)
-    draws = [
-        statistic(*(random.choice(group, len(group)) for group in (healthy, patients)))
-        for _ in range(BOOTSTRAPS)
-    ]
+    draws = [statistic(*(random.choice(group, len(group)) for group in groups)) for _ in range(BOOTSTRAPS)]
     low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{statistic(healthy, patients):{style}} [{low:{style}}, {high:{style}}]"
+    return f"{statistic(*groups):{style}} [{low:{style}}, {high:{style}}]"

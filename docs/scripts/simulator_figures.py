@@ -111,11 +111,11 @@ class Acquired:
 
     def copied(self, protocol: Protocol) -> Protocol:
         """A protocol with the grid of this scan."""
-        grid = Grid(tuple(self.scan.data.shape[:3]), self.scan.affine)
-        x, y, z = (round(float(v), 3) for v in grid.voxel_mm)
+        nx, ny, nz = self.scan.data.shape[:3]
+        x, y, z = (round(float(v), 3) for v in nb.affines.voxel_sizes(self.scan.affine))
         return replace(
             protocol,
-            shape=grid.shape,
+            shape=(nx, ny, nz),
             voxel_mm=(x, y, z),
             orientation="".join(nb.aff2axcodes(self.scan.affine)),
             tilt_deg=0.0,
@@ -226,7 +226,7 @@ def spectrum(image: Volume, brain: Volume) -> tuple[Floats, Floats]:
 def statistics(found: Sequence[Session]) -> list[tuple[str, ...]]:
     """Percentiles in brain medians, and power in bands in decibels above that of the first session."""
     bands = [f"power_{low:.2f}-{high:.2f}_db" for low, high in BANDS_PER_MM]
-    rows = [("image", "scan", *(f"p{p}" for p in PERCENTILES), *bands)]
+    rows: list[tuple[str, ...]] = [("image", "scan", *(f"p{p}" for p in PERCENTILES), *bands)]
     for image in WHITE:
         reference = _band_power(found[0], image)
         for each in found:

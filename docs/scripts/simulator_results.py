@@ -78,7 +78,9 @@ def _ventricles(anatomy: Tensor) -> int:
 
 def site_table() -> list[tuple[str, ...]]:
     """Protocols of all sites."""
-    rows = [("site", "image", "matrix", "voxel_mm", "axes", "tilt_deg", "tr_s", "te_ms", "flip_deg")]
+    rows: list[tuple[str, ...]] = [
+        ("site", "image", "matrix", "voxel_mm", "axes", "tilt_deg", "tr_s", "te_ms", "flip_deg")
+    ]
     rows[0] += ("phase", "readout_ms", "volumes", "b0", "b", "snr")
     for site in SITES.values():
         for name, protocol in {"T1w": site.t1w, **site.protocols}.items():

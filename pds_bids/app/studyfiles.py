@@ -30,10 +30,23 @@ NOTICE = "Simulated by pds-model; no person was scanned"
 
 ENTITIES: dict[Modality, dict[str, str]] = {Modality.BOLD: {"task": "rest"}, Modality.DWI: {}}
 FACTS: dict[Modality, dict[str, Any]] = {
-    Modality.BOLD: {"TaskName": "rest", "MRAcquisitionType": "2D"},
-    Modality.DWI: {"MRAcquisitionType": "2D"},
+    Modality.BOLD: {
+        "TaskName": "rest",
+        "TaskDescription": "Rest (simulated)",
+        "Instructions": "None: nobody was scanned",
+        "MRAcquisitionType": "2D",
+        "PulseSequenceType": "Gradient-echo EPI",
+        "ScanningSequence": ["EP", "GR"],
+    },
+    Modality.DWI: {
+        "MRAcquisitionType": "2D",
+        "PulseSequenceType": "Spin-echo EPI with diffusion weighting",
+        "ScanningSequence": ["EP", "SE"],
+    },
 }
 """What a sidecar says of a modality beyond its protocol."""
+
+T1W_FACTS = {"MRAcquisitionType": "3D", "PulseSequenceType": "MPRAGE", "ScanningSequence": ["GR", "IR"]}
 
 PARTICIPANT_COLUMNS = {
     "age": {"Description": "Age at the first visit", "Units": "year"},
@@ -129,7 +142,9 @@ def sidecar(protocol: Protocol) -> dict[str, Any]:
     """What BIDS wants to know of an acquisition, in its words and units."""
     facts: dict[str, Any] = {
         "Manufacturer": "none (simulated)",
+        "SoftwareVersions": f"pds-bids {__version__}",
         "MagneticFieldStrength": 3,
+        "NonlinearGradientCorrection": False,
         "RepetitionTime": protocol.tr_s,
         "EchoTime": protocol.te_s,
         "FlipAngle": protocol.flip_deg,
@@ -198,7 +213,7 @@ class VisitFiles:
         self._write_image(image, scan)
         write_json(
             Path(str(image).removesuffix(".nii.gz") + ".json"),
-            {"MRAcquisitionType": "3D"} | sidecar(protocol),
+            T1W_FACTS | sidecar(protocol),
         )
 
     def _write_image(self, path: Path, scan: Scan, repetition_s: float | None = None) -> None:
