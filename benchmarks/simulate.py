@@ -12,8 +12,8 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,26 +24,47 @@ from pds_bids.app.simulation import simulate
 from pds_bids.simulation.cohort import plan_cohort
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time."""
-    start = time.perf_counter()
+@dataclass(frozen=True)
+class Cost:
+    """What one item took on average.
+
+    Attributes
+    ----------
+    wall_s
+        Time that passed, which depends on what else runs.
+    cpu_s
+        Time that processors worked on it, in this process and its children, which hardly does.
+    """
+
+    wall_s: float
+    cpu_s: float
+
+
+def cost(work: Callable[[], object], n: int) -> Cost:
+    """Cost of each of the `n` items that one call makes."""
+    before = os.times()
     work()
-    return time.perf_counter() - start
+    after = os.times()
+    cpu_s = sum(after[:4]) - sum(before[:4])
+    return Cost((after.elapsed - before.elapsed) / n, cpu_s / n)
 
 
-def subjects_per_minute(n_subjects: int, processes: int) -> float:
+def cost_of_subjects(n: int, processes: int) -> Cost:
     """Whole subjects with BOLD, DWI, T1w and truth, sites in turn, start of the processes included."""
-    visits = plan_cohort(n_subjects, ["oasis", "adni"])
+    visits = plan_cohort(n, ["oasis", "adni"])
     with tempfile.TemporaryDirectory() as folder:
-        took = seconds(lambda: simulate(Path(folder), visits, processes=processes))
-    return 60 * n_subjects / took
+        return cost(lambda: simulate(Path(folder), visits, processes=processes), n)
 
 
-def pairs_per_second(n_pairs: int, device: str) -> float:
+def cost_of_pairs(n: int, device: str, people: bool) -> Cost:
     """Samples as a bank stores them, one after the other, after one that warms the device up."""
     anatomy = template_anatomy()
-    simulated_sample(anatomy, n_pairs, device)
-    return n_pairs / seconds(lambda: [simulated_sample(anatomy, seed, device) for seed in range(n_pairs)])
+
+    def sample(seed: int) -> object:
+        return simulated_sample(anatomy, seed, people=people, device=device)
+
+    sample(n)
+    return cost(lambda: [sample(seed) for seed in range(n)], n)
 
 
 def processor() -> str:
@@ -65,20 +86,23 @@ def main() -> None:
     arguments = parser.parse_args()
 
     cpu = f"{processor()}, {len(os.sched_getaffinity(0))} CPUs"
-    rows = [("what", "on", "rate", "unit", "n", "note")]
+    rows = [("what", "on", "rate", "unit", "cpu_s_each", "n", "note")]
+
+    def add(what: str, on: str, each: Cost, unit: str, seconds: float, n: int) -> None:
+        rate = f"{seconds / each.wall_s:.2f}"
+        rows.append((what, on, rate, unit, f"{each.cpu_s:.2f}", str(n), arguments.note))
+
+    n = arguments.n_subjects
     for processes in arguments.processes:
-        rate = subjects_per_minute(arguments.n_subjects, processes)
-        what = f"simulate, {processes} processes" if processes > 1 else "simulate, 1 process"
-        rows.append((what, cpu, f"{rate:.2f}", "subjects/min", str(arguments.n_subjects), arguments.note))
+        add(f"simulate --nprocs {processes}", cpu, cost_of_subjects(n, processes), "subjects/min", 60, n)
     torch.set_num_threads(1)
     devices = {"cpu": cpu + ", 1 thread"}
     if torch.cuda.is_available():
         devices["cuda"] = torch.cuda.get_device_name()
+    n = arguments.n_pairs
     for device, name in devices.items():
-        rate = pairs_per_second(arguments.n_pairs, device)
-        rows.append(
-            ("training pairs", name, f"{rate:.2f}", "pairs/s", str(arguments.n_pairs), arguments.note)
-        )
+        for what, people in (("pairs", False), ("pairs of people with age and disease", True)):
+            add(what, name, cost_of_pairs(n, device, people), "pairs/s", 1, n)
     text = "".join("\t".join(row) + "\n" for row in rows)
     arguments.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)

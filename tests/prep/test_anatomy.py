@@ -41,6 +41,14 @@ def test_another_scanner_frame(head, t1w, truth, sloppy):
     assert np.linalg.norm((matrix - truth)[:3, 3]) < 4.0
 
 
+def test_a_strong_bias_field_does_not_count_against_it(head, t1w, truth, sloppy):
+    shading = np.exp(np.linspace(-1.2, 1.2, SHAPE[1]))[None, :, None]
+    mask = refine_mask(brain_mask(head), truth)
+    matrix = affine_through_t1w(head, mask, t1w.like(t1w.data * shading), truth, sloppy)
+    assert matrix is not None
+    assert np.linalg.norm((matrix - truth)[:3, 3]) < 4.0
+
+
 def test_something_else_is_refused(head, t1w, truth, sloppy):
     noise = t1w.like(np.random.default_rng(0).random(t1w.data.shape))
     mask = refine_mask(brain_mask(head), truth)
