@@ -8,25 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
-from pds_bids.core.errors import UsageError
+from pds_bids.core.errors import ParticipantError, UsageError
 from pds_bids.core.volume import MODEL_SPACE, Volume, load_volume
 
 SHARES = {"train": 0.70, "calibration": 0.15, "test": 0.15}
 
 
-def label_maps(folder: Path) -> list[Path]:
+LEAST_KNOWN = 0.5
+"""Share of the values in a label map that are labels of the head; grey levels are by chance in 20 %."""
+
+
+def label_maps(folder: Path, at_least: int = len(SHARES)) -> list[Path]:
     """The label maps of a folder, sorted by name.
+
+    Parameters
+    ----------
+    at_least
+        How many are needed; one for each part of the split unless said otherwise.
 
     Raises
     ------
     UsageError
-        If there are fewer than three, one for each part of the split.
+        If there are fewer.
     """
     found = sorted(path for path in folder.iterdir() if path.name.endswith((".nii.gz", ".nii")))
-    if len(found) < len(SHARES):
-        raise UsageError(
-            f"--label-maps {folder}: holds {len(found)} NIfTI files; at least {len(SHARES)} are needed"
-        )
+    if len(found) < at_least:
+        raise UsageError(f"--label-maps {folder}: holds {len(found)} NIfTI files; at least {at_least} needed")
     return found
 
 
@@ -64,16 +71,24 @@ def aligned_structures(path: Path, threads: int) -> NDArray[np.uint8]:
     Raises
     ------
     ParticipantError
-        If the file is unreadable or not 3D.
+        If the file is unreadable, not 3D, or no label map.
     """
     from pds_bids.prep.atlas import template
     from pds_bids.prep.engine import AFFINE, RIGID, estimate_linear
     from pds_bids.prep.resampling import coarsen, resample
-    from pds_bids.simulation.anatomy import FINE_GRID, structure_codes, with_callosum
+    from pds_bids.simulation.anatomy import FINE_GRID, Structure, structure_codes, with_callosum
     from pds_bids.simulation.physics import t1_contrast
 
     labels = load_volume(path)
-    codes = structure_codes(labels.data.astype(np.int64))
+    whole = np.rint(labels.data).astype(np.int64).clip(min=0)
+    codes = structure_codes(whole)
+    known = structure_codes(np.unique(whole)) != Structure.AIR
+    if (whole != labels.data).any() or known.mean() < LEAST_KNOWN:
+        raise ParticipantError(
+            path,
+            "is no map of FreeSurfer's labels",
+            "leave nothing but segmentations in --label-maps",
+        )
     brain = labels.like(t1_contrast()[codes])
     matrix = estimate_linear(template(), coarsen(brain, 2.0), [RIGID, AFFINE], PrepConfig(threads=threads))
     fine = resample(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
-from pds_bids.app.studyfiles import VisitFiles, claim_folder, write_study_files
+from pds_bids.app.studyfiles import VisitFiles, claim_folder, remove_unfinished, write_study_files
+from pds_bids.core.errors import PdsError, TemporaryError
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def run(
     """
     from pds_bids.synthesis.pipeline import resolve_device
 
-    maps = [] if label_maps_dir is None else label_maps(label_maps_dir)
+    maps = [] if label_maps_dir is None else label_maps(label_maps_dir, at_least=1)
     visits = study.visits()
     simulate(out, visits, maps, t1w=t1w, processes=processes, device=resolve_device(device))
     print(f"{len(visits)} visits of {study.n_subjects} subjects: {out}")
@@ -102,24 +105,57 @@ def simulate(
     ------
     CannotWriteError
         If the folder holds anything else.
+    TemporaryError
+        If a worker was killed: the same call resumes.
+    PdsError
+        If some heads have no room for their changes; all other visits are written.
     """
     claim_folder(out, visits, [path.name for path in maps], t1w=t1w)
+    remove_unfinished(out)
     write_study_files(out, visits)
     subjects = sorted({visit.subject for visit in visits})
     to_do = [visit for visit in visits if not VisitFiles(out, visit).finished]
-    with ProcessPoolExecutor(processes) as pool:
-        used = maps[: len(subjects)]
-        anatomies = list(pool.map(aligned_structures, used, [1] * len(used))) or [template_anatomy()]
-        jobs = []
-        for visit in to_do:
-            anatomy = anatomies[subjects.index(visit.subject) % len(anatomies)]
-            jobs.append(pool.submit(_scan, out, visit, anatomy, t1w, device))
-        for done, job in enumerate(as_completed(jobs), 1):
-            print(f"{job.result()} ({done} of {len(jobs)})", flush=True)
+    if not to_do:
+        return
+    # a forked process could not use a GPU that this one has so much as counted
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        try:
+            used = maps[: len(subjects)]
+            anatomies = list(pool.map(aligned_structures, used, [1] * len(used))) or [template_anatomy()]
+            jobs = {}
+            for visit in to_do:
+                anatomy = anatomies[subjects.index(visit.subject) % len(anatomies)]
+                jobs[pool.submit(_scan, out, visit, anatomy, t1w, device)] = VisitFiles(out, visit).name
+            _await(jobs)
+        except BrokenProcessPool as error:
+            raise TemporaryError(
+                "a worker was killed, most likely for lack of memory; lower --nprocs and rerun: it resumes"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _scan(out: Path, visit: Visit, anatomy: NDArray[np.uint8], t1w: bool, device: str) -> str:
-    """Simulate and write one visit; returns its name."""
+def _await(jobs: Mapping[Future[None], str]) -> None:
+    """Tell of each visit as it is finished; one head that cannot be made does not stop the others."""
+    from pds_bids.simulation.atrophy import VolumesNotReached
+
+    impossible = []
+    for done, job in enumerate(as_completed(jobs), 1):
+        try:
+            job.result()
+        except VolumesNotReached as error:
+            impossible.append(f"{jobs[job]}: {error}")
+        else:
+            print(f"{jobs[job]} ({done} of {len(jobs)})", flush=True)
+    if impossible:
+        raise PdsError(
+            f"{len(impossible)} of {len(jobs)} visits were not simulated, the others are written "
+            f"({'; '.join(impossible)}); choose another --seed or narrower --ages in a new folder"
+        )
+
+
+def _scan(out: Path, visit: Visit, anatomy: NDArray[np.uint8], t1w: bool, device: str) -> None:
+    """Simulate and write one visit."""
     import torch
 
     from pds_bids.simulation.head import build_head
@@ -142,4 +178,3 @@ def _scan(out: Path, visit: Visit, anatomy: NDArray[np.uint8], t1w: bool, device
     if t1w:
         files.write_t1w(site.t1w, acquire_t1w(head, site, pose, generator(session, "T1w")))
     files.write_truth(head, pose)
-    return files.name

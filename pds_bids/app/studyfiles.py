@@ -13,7 +13,7 @@ import numpy as np
 
 from pds_bids import __version__
 from pds_bids.bids.naming import BidsName
-from pds_bids.bids.writing import write_image, write_json, write_text
+from pds_bids.bids.writing import PARTIAL_MARK, write_image, write_json, write_text
 from pds_bids.core.errors import CannotWriteError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_SPACE
@@ -102,9 +102,16 @@ def claim_folder(out: Path, visits: Sequence[Visit], label_maps: Sequence[str], 
             "PlanSHA256": hashlib.sha256(plan.encode()).hexdigest(),
         },
     }
-    if out.is_dir() and any(out.iterdir()) and _read_object(path) != description:
+    held = out.is_dir() and any(not path.name.startswith(PARTIAL_MARK) for path in out.iterdir())
+    if held and _read_object(path) != description:
         raise CannotWriteError(f"{out}: holds something else than this study; choose a new folder")
     write_json(path, description)
+
+
+def remove_unfinished(out: Path) -> None:
+    """Delete what a killed run left half-written; no other run may be at work in the folder."""
+    for partial in out.rglob(f"{PARTIAL_MARK}*"):
+        partial.unlink(missing_ok=True)
 
 
 def _read_object(path: Path) -> Any:
@@ -243,6 +250,7 @@ class VisitFiles:
         truth = {
             "site": self.visit.site,
             "group": self.visit.person.group,
+            "person": asdict(self.visit.person),
             "missing": self.visit.missing,
             "age": today.age,
             "factors": factors,

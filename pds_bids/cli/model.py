@@ -10,11 +10,11 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import BidsAppCommand, Device, SpaceSeparated
+from pds_bids.cli.options import BidsAppCommand, Device, Folder, SpaceSeparated
 from pds_bids.cli.resources import available_cpus, default_threads
 from pds_bids.core.config import SynthesisConfig
 
-_Folder = click.Path(file_okay=False, resolve_path=True, path_type=Path)
+_Folder = Folder()
 _LabelMaps = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
 

@@ -72,14 +72,14 @@ def _head_to_source(
         matrix = estimate_linear(
             reference, head, schedule(config, RIGID), config, start=start, fixed_mask=grow(mask, 2 * RIM_MM)
         )
-        found.append((_correlation(head, direct @ matrix), matrix))
+        found.append((local_correlation(head, direct @ matrix), matrix))
         if found[-1][0] > GOOD_CORRELATION:
             break
     correlation, matrix = max(found, key=lambda pair: pair[0])
     return matrix if correlation > MIN_CORRELATION else None
 
 
-def _correlation(head: Volume, to_model: Matrix) -> float:
+def local_correlation(head: Volume, to_model: Matrix) -> float:
     """Local correlation with the template inside its brain: both are T1-weighted.
 
     Bias fields and the sheer size of ventricles change no local contrast, so that they do not count against

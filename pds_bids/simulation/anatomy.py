@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +49,33 @@ class Structure(enum.IntEnum):
     SULCAL = 16  # CSF around the brain: darker on EPI than in the ventricles, for it is full of vessels
 
 
+def _parcels(*hemispheres: int) -> tuple[int, ...]:
+    """Desikan-Killiany parcels of `aparc+aseg` and `wmparc`."""
+    return tuple(start + number for start in hemispheres for number in range(36))
+
+
+def _gyri(*hemispheres: int) -> tuple[int, ...]:
+    """Destrieux parcels of `aparc.a2009s+aseg`."""
+    return tuple(start + number for start in hemispheres for number in range(76))
+
+
 FREESURFER_LABELS = {
-    Structure.CORTEX: (3, 42, 85),
-    Structure.WHITE: (2, 41, 7, 46, 28, 60, 30, 62, 77),
+    Structure.CORTEX: (3, 42, 85, *_parcels(1000, 2000), *_gyri(11100, 12100)),
+    Structure.WHITE: (
+        2,
+        41,
+        7,
+        46,
+        28,
+        60,
+        30,
+        62,
+        77,
+        *_parcels(3000, 4000),
+        *_gyri(13100, 14100),
+        5001,
+        5002,
+    ),
     Structure.CALLOSUM: (251, 252, 253, 254, 255),
     Structure.CSF: (4, 43, 5, 44, 14, 15, 72),
     Structure.SULCAL: (24,),
@@ -96,7 +121,7 @@ def structure_codes(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
     >>> structure_codes(np.array([[0, 2, 3, 17]])).tolist()
     [[0, 3, 2, 10]]
     """
-    table = np.zeros(max(int(labels.max()), 1000) + 1, np.uint8)
+    table = np.zeros(max(int(labels.max()), *itertools.chain(*FREESURFER_LABELS.values())) + 1, np.uint8)
     for structure, numbers in FREESURFER_LABELS.items():
         table[list(numbers)] = structure
     codes: NDArray[np.uint8] = table[labels]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,7 +98,7 @@ def plan_cohort(
     >>> [visit.session for visit in plan_cohort(2, ["oasis"], n_sessions=2)]
     ['01', '02', '01', '02']
     """
-    _check(n_subjects, sites, n_sessions, missing, groups)
+    _check(n_subjects, sites, n_sessions, {"missing": missing, "wrongly labelled": label_noise}, groups)
     members = [Group(group) for group in groups]
     absent = _missing_modalities(n_subjects, missing, seed)
     visits = []
@@ -124,14 +124,19 @@ def plan_cohort(
 
 
 def _check(
-    n_subjects: int, sites: Sequence[str], n_sessions: int, missing: float, groups: Sequence[str]
+    n_subjects: int,
+    sites: Sequence[str],
+    n_sessions: int,
+    fractions: Mapping[str, float],
+    groups: Sequence[str],
 ) -> None:
     if n_subjects < 1 or n_sessions < 1:
         raise UsageError(
             f"{n_subjects} subjects with {n_sessions} sessions are no study; give at least one of each"
         )
-    if not 0 <= missing <= 1:
-        raise UsageError(f"the missing fraction is {missing:g}; give a number from 0 to 1")
+    for name, fraction in fractions.items():
+        if not 0 <= fraction <= 1:
+            raise UsageError(f"the {name} fraction is {fraction:g}; give a number from 0 to 1")
     if not sites or not groups:
         raise UsageError("a study needs a site and a group; give at least one of each")
     for kind, given, known in (("site", sites, SITES), ("group", groups, list(Group))):

@@ -33,6 +33,9 @@ HEAD_ROTATION_DEG, HEAD_OFFSET_MM = 4.0, 4.0
 POINT_SPREAD = 1.15
 """Full width at half maximum of an EPI point spread, in voxels [R]: the T2* decay of the readout blurs."""
 
+SETTLED_VOXELS = 0.02
+"""The place where a distorted signal comes from is known to within this."""
+
 _FWHM_PER_SD = math.sqrt(8 * math.log(2))
 
 
@@ -167,7 +170,7 @@ def point_spread(image: Tensor, native: Grid, pose: Pose) -> Tensor:
 
 
 def distortion(
-    field_hz: Tensor, native: Grid, pose: Pose, phase_axis: int, seconds: float, iterations: int = 5
+    field_hz: Tensor, native: Grid, pose: Pose, phase_axis: int, seconds: float, iterations: int = 30
 ) -> tuple[Tensor, Tensor]:
     """Where the static field moves the signal, and how it piles up.
 
@@ -178,6 +181,8 @@ def distortion(
     seconds
         Total readout time, negative for a reversed phase direction: a positive field moves the
         signal of "j" towards larger j, by field x readout voxels.
+    iterations
+        At most. The steeper the field, the more are needed; where it folds the image none is enough.
 
     Returns
     -------
@@ -188,7 +193,9 @@ def distortion(
     shift = torch.zeros(native.shape, device=field_hz.device)
     for _ in range(iterations):  # s(y) = f(y - s(y)): the field acts where the signal comes from
         seen = render(field_hz[None], MODEL_GRID, native, pose.to_model, shift, phase_axis, outside="border")
-        shift = seconds * seen[0]
+        last, shift = shift, seconds * seen[0]
+        if (shift - last).abs().max() < SETTLED_VOXELS:
+            break
     pile_up = (1 - torch.gradient(shift, dim=phase_axis)[0]).clamp(0, 3)
     return shift, pile_up
 

@@ -42,7 +42,7 @@ GREY_LEVEL = 600.0
 """Typical value of grey matter in a file: scanners use arbitrary units."""
 
 UNSTEADY_VOLUMES = 3
-"""After so many excitations a gradient echo is in its steady state to within a thousandth."""
+"""After so many excitations the series of `SITES` are steady: tissue to within 0.01 %, CSF 0.3 %."""
 
 HERTZ_PER_MICROTESLA = 42.577
 
@@ -111,16 +111,17 @@ def acquire_bold(head: Head, protocol: Protocol, pose: Pose, generator: torch.Ge
     station = _station(head, signal, protocol, pose, generator)
     loss = _dropout(head.field_hz, protocol, station.native, pose)
 
-    def image(pulse: int) -> Tensor:
-        unsteady = signal * gre_approach(head.tissue, tr_ms, protocol.flip_deg, pulse)
-        return point_spread(_pool(unsteady) * loss, station.native, pose)
+    def image(excess: Tensor | float) -> Tensor:
+        return point_spread(_pool(signal * excess) * loss, station.native, pose)
 
-    images = [image(pulse) for pulse in range(UNSTEADY_VOLUMES)]
+    pulses = range(UNSTEADY_VOLUMES)
+    images = [image(gre_approach(head.tissue, tr_ms, protocol.flip_deg, pulse)) for pulse in pulses]
+    images.append(image(1.0))
     maps, courses = fluctuations(head.structures, protocol, generator)
     maps = station.see(maps, np.eye(4))
     volumes = []
     for number, motion in enumerate(head_motion(protocol.n_volumes, protocol.motion_mm, generator)):
-        still = station.see(images[min(number, UNSTEADY_VOLUMES - 1)], motion)[0]
+        still = station.see(images[min(number, UNSTEADY_VOLUMES)], motion)[0]
         lively = still * (1 + torch.einsum("cxyz,cz->xyz", maps, courses[:, number]))
         volumes.append(station.record(lively, generator))
     return Scan(torch.stack(volumes, dim=-1), station.native.affine)

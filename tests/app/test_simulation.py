@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +17,21 @@ import numpy as np
 import pytest
 
 from pds_bids.app import simulation
+from pds_bids.app.anatomies import aligned_structures, label_maps
 from pds_bids.app.demo import write_study
-from pds_bids.app.studyfiles import TRUTH, VisitFiles, claim_folder, sidecar, write_study_files
+from pds_bids.app.studyfiles import (
+    TRUTH,
+    VisitFiles,
+    claim_folder,
+    remove_unfinished,
+    sidecar,
+    write_study_files,
+)
 from pds_bids.bids.inventory import inventory
 from pds_bids.core.config import Selection
-from pds_bids.core.errors import CannotWriteError, UsageError
+from pds_bids.core.errors import CannotWriteError, ParticipantError, PdsError, TemporaryError, UsageError
 from pds_bids.core.modality import Modality
+from pds_bids.simulation.atrophy import VolumesNotReached
 from pds_bids.simulation.cohort import Visit
 from pds_bids.simulation.regions import Region
 from pds_bids.simulation.sites import SITES
@@ -133,6 +144,52 @@ def test_a_folder_is_for_one_study(tmp_path: Path) -> None:
     with pytest.raises(CannotWriteError, match="something else"):
         claim_folder(tmp_path / "c", study(), [], t1w=True)
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["mine.txt"]
+
+
+def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".partial-1-a-dataset_description.json").touch()
+    claim_folder(tmp_path, study(), [], t1w=True)
+    (tmp_path / "sub-01" / "anat").mkdir(parents=True)
+    (tmp_path / "sub-01" / "anat" / ".partial-1-b-sub-01_T1w.nii.gz").touch()
+    remove_unfinished(tmp_path)
+    assert not list(tmp_path.rglob(".partial-*"))
+
+
+def test_one_impossible_head_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = Future[None](), Future[None]()
+    good.set_result(None)
+    bad.set_exception(VolumesNotReached("volumes miss their factors"))
+    with pytest.raises(
+        PdsError, match=r"^1 of 2 visits were not simulated.*sub-02/ses-01: volumes miss.*--seed"
+    ):
+        simulation._await({bad: "sub-02/ses-01", good: "sub-01"})
+    assert capsys.readouterr().out.startswith("sub-01 (")
+
+
+def test_a_killed_worker_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(simulation, "_await", killed)
+    monkeypatch.setattr(simulation, "template_anatomy", lambda: np.zeros(1, np.uint8))
+    monkeypatch.setattr(simulation, "_scan", print)
+    with pytest.raises(TemporaryError, match="lower --nprocs and rerun"):
+        simulation.simulate(tmp_path / "bids", study(n_subjects=1), processes=1)
+
+
+def test_one_label_map_is_enough_for_a_study(tmp_path: Path) -> None:
+    (tmp_path / "seg.nii.gz").touch()
+    assert label_maps(tmp_path, at_least=1) == [tmp_path / "seg.nii.gz"]
+    with pytest.raises(UsageError, match="at least 3 needed"):
+        label_maps(tmp_path)
+
+
+@pytest.mark.parametrize("values", [tuple(range(256)), (0.0, 2.0, 3.5), (0.0,)])
+def test_an_image_is_no_label_map(values: tuple[float, ...], tmp_path: Path) -> None:
+    data = np.resize(np.array(values, np.float32), (6, 6, 6))
+    nb.Nifti1Image(data, np.eye(4)).to_filename(tmp_path / "t1.nii.gz")
+    with pytest.raises(ParticipantError, match="no map of FreeSurfer's labels"):
+        aligned_structures(tmp_path / "t1.nii.gz", 1)
 
 
 def test_an_unknown_site_names_those_there_are(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_simulate(pds_model_command, workflows, tmp_path, monkeypatch):
         ("evaluate", "--label-maps", "."),
         ("demo",),
         ("simulate",),
+        ("simulate", ""),
         ("simulate", "out", "--sites"),
         ("simulate", "out", "--missing", 1.5),
         ("no-such-command",),

@@ -41,6 +41,15 @@ def test_labels_become_their_structure(structure):
     assert (structure_codes(np.array(FREESURFER_LABELS[structure])) == structure).all()
 
 
+@pytest.mark.parametrize(
+    ("number", "structure"),
+    [(1035, Structure.CORTEX), (2024, Structure.CORTEX), (12175, Structure.CORTEX), (3001, Structure.WHITE)],
+)
+def test_parcels_of_the_cortex_are_cortex(number, structure):
+    assert structure_codes(np.array([number])) == structure
+    assert structure_codes(np.array([0])) == Structure.AIR  # whatever the largest number is
+
+
 @given(st.integers(0, 20_000).filter(lambda n: all(n not in ns for ns in FREESURFER_LABELS.values())))
 def test_what_is_unknown_is_air(number):
     assert structure_codes(np.array([number])) == Structure.AIR

@@ -115,6 +115,15 @@ def test_distortion_moves_signal_but_loses_none(seconds):
     assert float(seen.sum()) == pytest.approx(float(plain.sum()), rel=0.01)
 
 
+@pytest.mark.parametrize("seconds", [0.03, -0.03])
+def test_signal_moves_by_the_field_where_it_comes_from_however_steep(seconds):
+    field = 110 * blob((0.0, 10.0, 6.0), width_mm=12)
+    shift, _ = distortion(field[0], EPI, CENTRED, 1, seconds)
+    acting = render(field, MODEL_GRID, EPI, CENTRED.to_model, shift, 1, outside="border")[0]
+
+    assert float((shift - seconds * acting).abs().max()) < 0.02  # voxels
+
+
 @pytest.mark.parametrize("voxel_mm", [(4.0, 4.0, 4.0), (3.0, 3.0, 5.0)])
 def test_the_point_spread_is_that_of_a_voxel(voxel_mm):
     grid = native_grid((64, 64, 36), voxel_mm, "LAS")

@@ -94,6 +94,18 @@ def test_bold_contrast_and_unsteady_start(head, generator):
     assert mean(Structure.CSF, slice(0, 1)) > 1.5 * mean(Structure.CSF, slice(3, None))
 
 
+def test_bold_becomes_steady(head, generator):
+    """Fluid of long T1 at a low flip angle is slowest; late volumes are those of the equation."""
+    protocol = replace(BOLD, **QUIET, inflow=1.0, flip_deg=50, tr_s=1.5)
+    scan = acquire_bold(head, protocol, STRAIGHT, generator)
+    expected = gre_signal(TABLE, 1e3 * protocol.tr_s, 1e3 * protocol.te_s, protocol.flip_deg)
+    csf, cortex = (scan.data[inside(head, s, protocol)].mean(0) for s in (Structure.CSF, Structure.CORTEX))
+    ratio = csf / cortex * float(expected[Structure.CORTEX] / expected[Structure.CSF])
+
+    assert (ratio[:3] > 1.04).all()
+    assert ratio[3:].numpy() == pytest.approx(np.ones(3), abs=0.03)
+
+
 def test_bold_rests_and_moves(head, generator):
     still = acquire_bold(head, replace(BOLD, **QUIET, n_volumes=20), STRAIGHT, generator).data[..., 3:]
     grey = inside(head, Structure.CORTEX, BOLD)

@@ -141,7 +141,7 @@ def test_training_leaves_a_model_that_beats_the_mean(bank, model):
 
     estimate, refined, scale = predict(model, batch)
     for image in (estimate, refined):
-        assert (image - truth)[inside].abs().mean() < 0.6 * flat
+        assert (image - truth)[inside].abs().mean() < 0.75 * flat
     assert (scale > 0).all()
     assert len(saved) == 2
     assert all("loss" in line for line in logged)
