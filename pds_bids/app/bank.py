@@ -37,10 +37,15 @@ def simulated_sample(
     from pds_bids.core.modality import Modality
     from pds_bids.simulation.disease import draw_anybody
     from pds_bids.simulation.pairs import simulate_pair
-    from pds_bids.training.data import Sample, masked_median
+    from pds_bids.training.data import GROUPS, UNKNOWN_PERSON, Covariate, Sample, masked_median
 
     generator = torch.Generator(device).manual_seed(seed)
     person = draw_anybody(generator) if people else None
+    covariates = UNKNOWN_PERSON.copy()
+    if person is not None:
+        who = {Covariate.GROUP: GROUPS.index(person.group.value), Covariate.AGE: person.age}
+        who |= {Covariate.SEX: float(person.sex == "M"), Covariate.SITE: 0}  # protocols are random: one site
+        covariates[list(who)] = list(who.values())
     pair = simulate_pair(torch.from_numpy(structures).to(device), generator, person=person)
     images = torch.stack(
         [
@@ -54,10 +59,13 @@ def simulated_sample(
         images.clamp(max=10).half().cpu().numpy(),
         torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
         (tissue * 255).round().to(torch.uint8).cpu().numpy(),
+        covariates,
     )
 
 
-def _fill(folder: Path, structures: NDArray[np.uint8], anatomy: int, rows: range, seed: int) -> None:
+def _fill(
+    folder: Path, structures: NDArray[np.uint8], anatomy: int, rows: range, seed: int, people: bool
+) -> None:
     import torch
 
     from pds_bids.training.data import PairBank
@@ -65,7 +73,8 @@ def _fill(folder: Path, structures: NDArray[np.uint8], anatomy: int, rows: range
     torch.set_num_threads(1)
     bank = PairBank.load(folder, "r+")
     for row in rows:
-        bank.put(row, simulated_sample(structures, derived_seed(seed, "pair", anatomy, row)), anatomy)
+        seed_of_row = derived_seed(seed, "pair", anatomy, row)
+        bank.put(row, simulated_sample(structures, seed_of_row, people=people), anatomy)
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,13 @@ class PairStream:
 
 
 def simulate_bank(
-    anatomies: dict[int, NDArray[np.uint8]], per_anatomy: int, folder: Path, seed: int, processes: int
+    anatomies: dict[int, NDArray[np.uint8]],
+    per_anatomy: int,
+    folder: Path,
+    seed: int,
+    processes: int,
+    *,
+    people: bool = False,
 ) -> PairBank:
     """Fill a bank with `per_anatomy` variants of each anatomy.
 
@@ -122,13 +137,15 @@ def simulate_bank(
     ----------
     anatomies
         Number of the anatomy -> (160, 192, 176) `Structure` codes.
+    people
+        As for `simulated_sample`.
     """
     from pds_bids.training.data import PairBank
 
     PairBank.create(folder, len(anatomies) * per_anatomy)
     with ProcessPoolExecutor(processes) as pool:
         jobs = [
-            pool.submit(_fill, folder, s, number, range(k * per_anatomy, (k + 1) * per_anatomy), seed)
+            pool.submit(_fill, folder, s, number, range(k * per_anatomy, (k + 1) * per_anatomy), seed, people)
             for k, (number, s) in enumerate(sorted(anatomies.items()))
         ]
         for job in jobs:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pds_bids import __version__
 from pds_bids.app.anatomies import aligned_structures, label_maps, split
 from pds_bids.app.bank import PairStream, simulate_bank
+from pds_bids.app.patterns import pattern_config, pattern_loss
 from pds_bids.app.provenance import software_versions
 from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.microstructure import MrConfig
+    from pds_bids.models.pattern import PatternValues
     from pds_bids.training.data import Pairs
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
@@ -40,6 +43,24 @@ def load_preset(preset: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         known = ", ".join(sorted(p.stem for p in bundled.parent.glob("*.toml")))
         raise UsageError(f"{preset}: neither a bundled preset ({known}) nor a TOML file ({error})") from error
+
+
+def microstructure_config(table: dict[str, Any]) -> MrConfig:
+    """The `[training.mr]` table of a preset; the file of weights that it names is tried at once.
+
+    Raises
+    ------
+    UsageError
+        If there is no such field or projection, or the file is not what it should be.
+    """
+    from pds_bids.models.microstructure import MrConfig, load_microstructure
+
+    try:
+        config = MrConfig(**table)
+    except TypeError as error:
+        raise UsageError(f"[training.mr] of the preset: {error}; see MrConfig") from error
+    load_microstructure(config)  # a wrong file is met now, and not after the simulation
+    return config
 
 
 def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device: str, seed: int) -> int:
@@ -71,7 +92,9 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
     torch.manual_seed(seed)
     model = PdsModel(ModelConfig.from_dict(tables["model"])).to(resolve_device(device))
     stages = tables["training"]
-    config = TrainingConfig(StageConfig(**stages["denoiser"]), StageConfig(**stages["refiner"]))
+    mr = microstructure_config(stages.get("mr", {}))
+    config = TrainingConfig(StageConfig(**stages["denoiser"]), StageConfig(**stages["refiner"]), mr)
+    by_roi = pattern_config(tables.get("pattern", {}))
     data = tables["data"]
     with tempfile.TemporaryDirectory(prefix="pds-bids-train-") as folder:
 
@@ -79,14 +102,16 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
             members = {
                 list(paths).index(name): aligned_structures(paths[name], threads) for name in parts[part]
             }
+            people = data.get("people", on_the_fly)
             if on_the_fly:
                 n_pairs = per_anatomy * len(members)
-                return PairStream(tuple(members.values()), n_pairs, seed, device=resolve_device(device))
-            return simulate_bank(members, per_anatomy, Path(folder) / part, seed, threads)
+                return PairStream(tuple(members.values()), n_pairs, seed, people, resolve_device(device))
+            return simulate_bank(members, per_anatomy, Path(folder) / part, seed, threads, people=people)
 
         on_the_fly = data.get("on_the_fly", False)
         training = pairs("train", data["pairs_per_anatomy"], on_the_fly=on_the_fly)
         calibration = pairs("calibration", data["calibration_pairs_per_anatomy"])
+        pattern = pattern_loss(by_roi, training, seed)
         about = {
             "split": parts,
             "preset": tables,
@@ -96,14 +121,21 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
         }
 
         def save() -> None:
-            finish(model, training, calibration, about, out)
+            finish(model, training, calibration, about, out, pattern.values if pattern else None)
 
-        train(model, training, config, max_minutes, seed, print, save)
+        train(model, training, config, max_minutes, seed, print, save, pattern)
     return 0
 
 
-def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
-    """Add templates and calibration, and write the checkpoint with its card."""
+def finish(
+    model: PdsModel,
+    training: Pairs,
+    calibration: Pairs,
+    about: dict[str, Any],
+    out: Path,
+    pattern: PatternValues | None = None,
+) -> None:
+    """Add templates and calibration, and write the checkpoint with its card and the pattern of its loss."""
     from pds_bids.evaluation.metrics import DATA_RANGE
     from pds_bids.models.checkpoint import write_checkpoint
     from pds_bids.training.finish import calibrate, set_templates
@@ -122,5 +154,5 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
         "intended_use": "research only, never diagnosis; mean volumes of adults",
         **about,
     }
-    write_checkpoint(out, model, json.loads(json.dumps(card)))
+    write_checkpoint(out, model, json.loads(json.dumps(card)), pattern)
     print(f"wrote {out}", flush=True)

@@ -20,6 +20,7 @@ from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.models.denoiser import DenoiserConfig, DualModalDenoiser, Subbands, one_step_estimate
+from pds_bids.models.pattern import PatternValues
 from pds_bids.models.refine import Refined, RefinerConfig, TissueRefiner
 
 FORMAT = "pds-bids-1"
@@ -83,12 +84,13 @@ class PdsModel(nn.Module):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model ready for use, with its card and the SHA-256 of its file."""
+    """A model ready for use, with its card, the SHA-256 of its file, and the pattern it was trained with."""
 
     model: PdsModel
     card: dict[str, Any]
     sha256: str
     name: str
+    pattern: PatternValues | None = None
 
 
 def resolve(model: str) -> Path:
@@ -115,8 +117,10 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
-    """Write weights as fp16 with configuration and card in the metadata; whole or not at all."""
+def write_checkpoint(
+    path: Path, model: PdsModel, card: dict[str, Any], pattern: PatternValues | None = None
+) -> None:
+    """Write weights as fp16 with configuration, card and pattern in the metadata; whole or not at all."""
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {
@@ -124,6 +128,8 @@ def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
         for name, t in model.state_dict().items()
     }
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
+    if pattern is not None:
+        metadata["pattern"] = pattern.to_json()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(save(tensors, metadata=metadata))
@@ -152,10 +158,11 @@ def load_checkpoint(model: str) -> Checkpoint:
         network = PdsModel(ModelConfig.from_dict(json.loads(metadata["config"])))
         network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
+        pattern = PatternValues.from_json(metadata["pattern"]) if "pattern" in metadata else None
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         fault = str(error).partition("\n")[0].rstrip(" :")
         raise UsageError(f"--model {path}: damaged checkpoint ({fault}); fetch it again") from error
-    return Checkpoint(network.eval(), card, file_sha256(path), path.stem)
+    return Checkpoint(network.eval(), card, file_sha256(path), path.stem, pattern)
 
 
 def count_parameters(module: nn.Module) -> int:

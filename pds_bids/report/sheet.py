@@ -54,11 +54,14 @@ class Sheet:
         self._axes = self.figure.add_axes((_MARGIN, _FOOTER_IN / height_in, width, picture_in / height_in))
         self._axes.set_axis_off()
 
-    def paint(self, volumes: Sequence[Volume], cmap: str = "gray") -> None:
-        """Draw the slices of one volume a row, with intensities from 0 (first colour) to 1 (last colour)."""
+    def paint(self, volumes: Sequence[Volume], cmap: str = "gray", *, missing: str = _PAPER) -> None:
+        """Draw the slices of one volume a row, with intensities from 0 (first colour) to 1 (last colour).
+
+        NaN has the colour `missing`; `none` shows what was painted before.
+        """
         from matplotlib import colormaps
 
-        colours = colormaps[cmap].with_extremes(bad=_PAPER)
+        colours = colormaps[cmap].with_extremes(bad=missing)
         canvas = self.layout.canvas(volumes)
         self._axes.imshow(canvas, cmap=colours, vmin=0, vmax=1, interpolation="none", aspect="auto")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,24 @@ from pds_bids.core.volume import MODEL_GRID
 
 N = len(Modality)
 
+GROUPS = ("nc", "mci", "ad")
+"""Diagnoses by the number that stands for them."""
+
+
+class Covariate(enum.IntEnum):
+    """Columns of what is known of a person."""
+
+    GROUP = 0  # position in `GROUPS`
+    AGE = 1  # years
+    SEX = 2  # 0 F, 1 M
+    SITE = 3  # any number
+
+
+UNKNOWN_PERSON = np.full(len(Covariate), np.nan, np.float32)
+"""Covariates of somebody of whom nothing is known."""
+
+UNKNOWN_PERSON.flags.writeable = False
+
 
 class Batch(NamedTuple):
     """Pairs in model units. The source's mask covers both volumes; air is -1."""
@@ -25,6 +44,7 @@ class Batch(NamedTuple):
     mask: Tensor  # (B, 1, X, Y, Z) float
     tissue: Tensor  # (B, 4, X/2, Y/2, Z/2) fractions of GM, WM, CSF, other
     target: Tensor  # (B,) index of the target in `Modality`
+    flipped: Tensor  # (B,) bool: left and right were exchanged
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
@@ -37,6 +57,7 @@ class Sample(NamedTuple):
     images: NDArray[np.float16]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units
     masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
     tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
+    covariates: NDArray[np.float32] = UNKNOWN_PERSON  # (4,) by `Covariate`, NaN if unknown; never an input
 
 
 @dataclass(frozen=True)
@@ -66,6 +87,7 @@ class PairBank:
             "images": ((2, N, *MODEL_GRID.shape), np.float16),
             "masks": ((N, *MODEL_GRID.shape), np.bool_),
             "tissue": ((4, *half), np.uint8),
+            "covariates": ((len(Covariate),), np.float32),
             "anatomy": ((), np.int64),
         }
         for name, (shape, dtype) in shapes.items():
@@ -76,18 +98,21 @@ class PairBank:
     def load(cls, folder: Path, mode: Literal["r", "r+"] = "r") -> PairBank:
         """Open the arrays that `create` made; `r+` to fill them."""
         arrays = {p.stem: np.load(p, mmap_mode=mode) for p in folder.glob("*.npy")}
-        return cls(Sample(arrays["images"], arrays["masks"], arrays["tissue"]), arrays["anatomy"])
+        return cls(Sample(*(arrays[name] for name in Sample._fields)), arrays["anatomy"])
 
     def put(self, row: int, sample: Sample, anatomy: int) -> None:
         """Store one pair."""
-        for stored, value in zip(self.samples, sample, strict=True):
+        arrays: tuple[NDArray[Any], ...] = self.samples
+        for stored, value in zip(arrays, sample, strict=True):
             stored[row] = value
         self.anatomy[row] = anatomy
 
     def get(self, rows: list[int]) -> Sample:
         """Read rows into memory."""
-        images, masks, tissue = self.samples
-        return Sample(np.array(images[rows]), np.array(masks[rows]), np.array(tissue[rows]))
+        images, masks, tissue, who = self.samples
+        return Sample(
+            np.array(images[rows]), np.array(masks[rows]), np.array(tissue[rows]), np.array(who[rows])
+        )
 
 
 class Pairs(Protocol):
@@ -144,12 +169,13 @@ def make_batch(sample: Sample, targets: list[int], generator: torch.Generator | 
             if generator is not None and m != target:
                 image = _disturb(image, generator)
             out[row, m] = model_units(image, mask)
-    if generator is not None and torch.rand((), generator=generator) < 0.5:
+    flip = generator is not None and bool(torch.rand((), generator=generator) < 0.5)
+    if flip:
         out, mask_out, tissue = out.flip(2), mask_out.flip(2), tissue.flip(2)
-    return Batch(out, mask_out, tissue, torch.tensor(targets))
+    return Batch(out, mask_out, tissue, torch.tensor(targets), torch.tensor([flip] * len(targets)))
 
 
 def halved(batch: Batch) -> Batch:
     """The same batch at 4 mm, for the warm start."""
-    fractions = F.avg_pool3d(batch.tissue, 2)
-    return Batch(F.avg_pool3d(batch.images, 2), F.avg_pool3d(batch.mask, 2).round(), fractions, batch.target)
+    images, mask, tissue = (F.avg_pool3d(t, 2) for t in (batch.images, batch.mask, batch.tissue))
+    return batch._replace(images=images, mask=mask.round(), tissue=tissue)

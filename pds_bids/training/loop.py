@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -19,10 +20,12 @@ from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import BANDS
 from pds_bids.models.losses import band_weight
+from pds_bids.models.microstructure import MicrostructureLoss, MrConfig, load_microstructure
 from pds_bids.models.wavelet import haar
 from pds_bids.training.data import Batch, Pairs, halved, make_batch
 from pds_bids.training.ema import Ema
 from pds_bids.training.objectives import denoiser_loss, refiner_loss
+from pds_bids.training.pattern_loss import PatternLoss
 
 Log = Callable[[str], None]
 Network = TypeVar("Network", bound=nn.Module)
@@ -48,10 +51,11 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Both stages."""
+    """Both stages, and what the second one compares microstructure by."""
 
     denoiser: StageConfig = field(default_factory=lambda: StageConfig(0.7, coarse=0.2, regression=0.5))
     refiner: StageConfig = field(default_factory=lambda: StageConfig(0.3, learning_rate=4e-4))
+    mr: MrConfig = field(default_factory=MrConfig)
     warmup_steps: int = 100
     weight_decay: float = 1e-4
     ema: float = 0.999
@@ -138,23 +142,27 @@ def train(
     seed: int,
     log: Log,
     save: Callable[[], None],
+    pattern: PatternLoss | None = None,
 ) -> None:
     """Both stages, in place: `model` ends with the averaged weights. `save` is called after each stage."""
+    microstructure = load_microstructure(config.mr)
     generator = torch.Generator().manual_seed(seed)
     for network in (model.denoiser, model.refiner):
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # not in the stubs
-    loss = denoiser_objective(model, pairs, config.denoiser, generator)
+    loss = denoiser_objective(model, pairs, config.denoiser, generator, pattern)
     model.denoiser = run_stage(model.denoiser, loss, config.denoiser, config, minutes, log)
     save()
-    feed = batches(pairs, config.refiner.batch_size, generator, str(model.templates.device))
-    model.refiner = run_stage(
-        model.refiner, lambda _: refiner_loss(model, next(feed)), config.refiner, config, minutes, log
-    )
+    loss = refiner_objective(model, pairs, config.refiner, microstructure, generator)
+    model.refiner = run_stage(model.refiner, loss, config.refiner, config, minutes, log)
     save()
 
 
 def denoiser_objective(
-    model: PdsModel, pairs: Pairs, stage: StageConfig, generator: torch.Generator
+    model: PdsModel,
+    pairs: Pairs,
+    stage: StageConfig,
+    generator: torch.Generator,
+    pattern: PatternLoss | None = None,
 ) -> Callable[[float], Tensor]:
     """The loss of the first stage by progress: at 4 mm, then at target time 1 only, then at all times.
 
@@ -170,6 +178,20 @@ def denoiser_objective(
         coarse = progress < stage.coarse
         model.subbands.standardise(*(coarse_statistics if coarse else fine_statistics))
         batch = halved(next(coarse_feed)) if coarse else next(feed)
-        return denoiser_loss(model, batch, progress < stage.coarse + stage.regression, generator)
+        return denoiser_loss(model, batch, progress < stage.coarse + stage.regression, generator, pattern)
 
     return loss
+
+
+def refiner_objective(
+    model: PdsModel,
+    pairs: Pairs,
+    stage: StageConfig,
+    microstructure: MicrostructureLoss | None,
+    generator: torch.Generator,
+) -> Callable[[float], Tensor]:
+    """The loss of the second stage, the same at every progress."""
+    device = str(model.templates.device)
+    feed = batches(pairs, stage.batch_size, generator, device)
+    compare = None if microstructure is None else partial(microstructure.to(device), generator=generator)
+    return lambda _: refiner_loss(model, next(feed), compare)

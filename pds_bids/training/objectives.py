@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,13 @@ from pds_bids.models.losses import (
     voxel_weight,
     weighted_mean,
 )
+from pds_bids.models.microstructure import seen_tissues
 from pds_bids.models.schedule import noised, x0_from_v
 from pds_bids.training.data import Batch
+from pds_bids.training.pattern_loss import PatternLoss
+
+Microstructure = Callable[[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor], Tensor]
+"""`MicrostructureLoss` with its generator: of images, of tissues (refined and true each), and of the mask."""
 
 
 def draw_times(target_B: Tensor, regression: bool, generator: torch.Generator) -> Tensor:
@@ -46,8 +53,17 @@ def draw_times(target_B: Tensor, regression: bool, generator: torch.Generator) -
     return u.to(target_B.device)
 
 
-def denoiser_loss(model: PdsModel, batch: Batch, regression: bool, generator: torch.Generator) -> Tensor:
-    """MSE of v on standardised sub-bands plus L1 of the image estimate, on every noised modality."""
+def denoiser_loss(
+    model: PdsModel,
+    batch: Batch,
+    regression: bool,
+    generator: torch.Generator,
+    pattern: PatternLoss | None = None,
+) -> Tensor:
+    """MSE of v on standardised sub-bands plus L1 of the image estimate, on every noised modality.
+
+    With a `pattern`, errors of the image estimate also count by ROI.
+    """
     x0 = model.subbands.split(batch.images)
     u = draw_times(batch.target, regression, generator)
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
@@ -57,13 +73,23 @@ def denoiser_loss(model: PdsModel, batch: Batch, regression: bool, generator: to
     noisy = (u > 0).float()[:, :, None, None, None, None]
     v_loss = weighted_mean((v_hat - v).square(), band_weight(batch.mask)[:, None] * noisy)
     x0_hat = x0_from_v(x_u.flatten(0, 1), v_hat.flatten(0, 1), flat_u).view_as(x0)
-    error = (model.subbands.merge(x0_hat) - batch.images).abs()
-    return v_loss + 2.0 * weighted_mean(error, voxel_weight(batch.mask) * noisy[..., 0])
+    error = model.subbands.merge(x0_hat) - batch.images
+    loss = v_loss + 2.0 * weighted_mean(error.abs(), voxel_weight(batch.mask) * noisy[..., 0])
+    if pattern is None:
+        return loss
+    return loss + pattern.config.weight * pattern(error, batch.mask, (u > 0).float(), batch.flipped)
 
 
-def refiner_loss(model: PdsModel, batch: Batch) -> Tensor:
-    """L1 + 0.5 MSE + tissue cross-entropy + gradient difference, and the likelihood of the error's scale."""
-    _, refined = model.refined(model.subbands.split(batch.images), batch.target)
+def refiner_loss(model: PdsModel, batch: Batch, microstructure: Microstructure | None = None) -> Tensor:
+    """L1 + 0.5 MSE + tissue cross-entropy + gradient difference, and the likelihood of the error's scale.
+
+    Parameters
+    ----------
+    microstructure
+        Added to these, where there is one.
+    """
+    bands = model.subbands.split(batch.images)
+    _, refined = model.refined(bands, batch.target)
     image = model.subbands.merge_one(refined.bands_BKXYZ.float(), batch.target)
     rows = torch.arange(len(batch.target), device=image.device)
     truth, weight = batch.images[rows, batch.target][:, None], voxel_weight(batch.mask)
@@ -71,10 +97,14 @@ def refiner_loss(model: PdsModel, batch: Batch) -> Tensor:
     tissue = sum(
         tissue_cross_entropy(t.float(), batch.tissue, band_weight(batch.mask)) for t in refined.tissue_logits
     )
-    return (
+    loss = (
         weighted_mean(error.abs(), weight)
         + 0.5 * weighted_mean(error.square(), weight)
         + 0.05 * tissue
         + 0.1 * gradient_difference(image * batch.mask, truth * batch.mask)
         + 0.05 * weighted_mean(laplace_nll(error.detach(), refined.voxel_log_scale()), weight)
     )
+    if microstructure is None:
+        return loss
+    tissues = seen_tissues(model.refiner, refined.bands_BKXYZ, bands[rows, batch.target], batch.target)
+    return loss + microstructure((image, truth), tissues, batch.mask)

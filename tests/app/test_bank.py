@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from pds_bids.app.anatomies import template_anatomy
-from pds_bids.app.bank import PairStream
-from pds_bids.training.data import make_batch
+from pds_bids.app.bank import PairStream, simulated_sample
+from pds_bids.core.seeds import derived_seed
+from pds_bids.simulation.disease import draw_anybody
+from pds_bids.training.data import GROUPS, Covariate, make_batch
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +39,19 @@ def test_batches_are_made_of_it_as_of_a_bank(stream: PairStream) -> None:
 def test_the_device_makes_pairs_of_the_same_kind() -> None:
     stream = PairStream((template_anatomy(),), n_pairs=10, seed=0, device="cuda")
     assert 0.1 < stream.get([0]).masks.mean() < 0.5
+
+
+def test_pairs_of_people_say_who_they_are(stream: PairStream) -> None:
+    person = draw_anybody(torch.Generator().manual_seed(derived_seed(3, "pair", 7)))
+
+    known, unknown = (
+        simulated_sample(template_anatomy(), derived_seed(3, "pair", 7), people=people).covariates
+        for people in (True, False)
+    )
+
+    assert GROUPS[int(known[Covariate.GROUP])] == person.group
+    assert known[Covariate.AGE] == pytest.approx(person.age)
+    assert known[Covariate.SEX] == (person.sex == "M")
+    assert known[Covariate.SITE] == 0
+    assert np.isnan(unknown).all()
+    np.testing.assert_array_equal(stream.get([7]).covariates[0], known)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from pds_bids.core.modality import Modality
+from pds_bids.models.microstructure import MrConfig, load_microstructure
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
 from pds_bids.simulation.pairs import simulate_pair
 from pds_bids.training.data import make_batch
@@ -37,9 +40,10 @@ def test_a_pair_is_simulated_where_its_generator_lives(device):
 def test_both_stages_take_a_step(device, bank, model, generator, target):
     model.to(device)
     batch = make_batch(bank.get([0]), [target], generator).to(device)
+    microstructure = partial(load_microstructure(MrConfig("slabs")).to(device), generator=generator)
     losses = {
         model.denoiser: lambda _: denoiser_loss(model, batch, False, generator),
-        model.refiner: lambda _: refiner_loss(model, batch),
+        model.refiner: lambda _: refiner_loss(model, batch, microstructure),
     }
 
     for network, loss in losses.items():

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from pds_bids.core.errors import PdsError
+from pds_bids.core.errors import PdsError, UsageError
 from pds_bids.models.losses import band_weight
+from pds_bids.models.microstructure import MrConfig, load_microstructure
 from pds_bids.training.data import make_batch
 from pds_bids.training.finish import predict
 from pds_bids.training.loop import (
@@ -15,6 +16,7 @@ from pds_bids.training.loop import (
     TrainingConfig,
     batches,
     denoiser_objective,
+    refiner_objective,
     run_stage,
     subband_statistics,
     train,
@@ -128,6 +130,24 @@ def test_the_denoiser_learns_from_a_few_seconds(bank, model, generator):
     assert len(seen) >= 10
     first, last = (sum(part) / 5 for part in (seen[:5], seen[-5:]))
     assert last < 0.7 * first
+
+
+def test_the_second_stage_draws_its_slabs_from_the_seed(bank, model):
+    def value(projection: str, seed: int) -> float:
+        compare = load_microstructure(MrConfig(projection))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            return refiner_objective(model, bank, StageConfig(1.0), compare, generator)(0.0).item()
+
+    assert value("slabs", 0) == value("slabs", 0)
+    assert value("slabs", 0) > value("off", 0)  # the same batch, and something on top
+
+
+def test_weights_that_are_missing_are_missed_before_training(bank, model, tmp_path):
+    config = TrainingConfig(mr=MrConfig("slabs", features=str(tmp_path / "none.safetensors")))
+
+    with pytest.raises(UsageError, match=r"none\.safetensors"):
+        train(model, bank, config, minutes=1, seed=0, log=pytest.fail, save=lambda: None)
 
 
 @pytest.mark.slow

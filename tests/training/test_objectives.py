@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from pds_bids.models.losses import band_weight, voxel_weight
+from pds_bids.models.microstructure import MrConfig, load_microstructure
 from pds_bids.models.refine import N_TISSUES, Refined
 from pds_bids.training.data import Batch, halved, make_batch
 from pds_bids.training.objectives import denoiser_loss, draw_times, refiner_loss
@@ -94,3 +97,51 @@ def test_an_error_everywhere_costs_by_the_formula(model, batch, monkeypatch):
     expected = offset + 0.5 * offset**2 + 0.05 * offset + 2 * 0.05 * math.log(4)
 
     assert refiner_loss(model, batch).item() == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("projection", ["slabs", "mean", "native3d"])
+def test_microstructure_is_added_and_teaches_the_network_but_not_its_judge(model, batch, projection):
+    compare = load_microstructure(MrConfig(projection))
+    judged = copy.deepcopy(model)
+    values = []
+
+    def microstructure(*pairs: torch.Tensor) -> torch.Tensor:
+        values.append(compare(*pairs, generator=torch.Generator().manual_seed(0)))
+        return values[0]
+
+    plain, more = refiner_loss(model, batch), refiner_loss(judged, batch, microstructure)
+    plain.backward()
+    more.backward()
+
+    assert values[0] > 0
+    torch.testing.assert_close(more, plain + values[0])
+    head, same_head = judged.refiner.unet.head.weight.grad, model.refiner.unet.head.weight.grad
+    assert not torch.allclose(head, same_head, rtol=0.01)
+    # The head is zero, so that nothing reaches the projector through the network: only what it says counts.
+    projectors = judged.refiner.projector, model.refiner.projector
+    for found, expected in zip(*(p.parameters() for p in projectors), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
+
+
+def test_a_perfect_refiner_pays_nothing_for_microstructure(model, batch, monkeypatch):
+    rows = torch.arange(2)
+    truth = model.subbands.split(batch.images)[rows, batch.target]
+    at_a_loss = torch.zeros_like(truth[:, :N_TISSUES])
+    refined = Refined(truth, torch.zeros_like(truth), (at_a_loss, at_a_loss))
+    monkeypatch.setattr(type(model), "refined", lambda *_: (truth, refined))
+    compare = partial(load_microstructure(MrConfig("slabs")), generator=torch.Generator().manual_seed(0))
+
+    more = refiner_loss(model, batch, compare)
+
+    torch.testing.assert_close(more, refiner_loss(model, batch), rtol=0, atol=1e-5)
+
+
+def test_microstructure_is_finite_in_half_precision(model, batch):
+    compare = partial(load_microstructure(MrConfig("slabs")), generator=torch.Generator().manual_seed(0))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        value = refiner_loss(model, batch, compare)
+    value.backward()
+
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(p.grad).all() for p in model.refiner.parameters() if p.grad is not None)
