@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pds_bids.simulation.disease import Person
+    from pds_bids.simulation.pairs import Pair
     from pds_bids.training.data import PairBank, Sample
 
 
@@ -35,18 +39,9 @@ def simulated_sample(
     from torch.nn import functional as F
 
     from pds_bids.core.modality import Modality
-    from pds_bids.simulation.disease import draw_anybody
-    from pds_bids.simulation.pairs import simulate_pair
-    from pds_bids.training.data import GROUPS, UNKNOWN_PERSON, Covariate, Sample, masked_median
+    from pds_bids.training.data import Sample, masked_median
 
-    generator = torch.Generator(device).manual_seed(seed)
-    person = draw_anybody(generator) if people else None
-    covariates = UNKNOWN_PERSON.copy()
-    if person is not None:
-        who = {Covariate.GROUP: GROUPS.index(person.group.value), Covariate.AGE: person.age}
-        who |= {Covariate.SEX: float(person.sex == "M"), Covariate.SITE: 0}  # protocols are random: one site
-        covariates[list(who)] = list(who.values())
-    pair = simulate_pair(torch.from_numpy(structures).to(device), generator, person=person)
+    pair, person = _pair(torch.from_numpy(structures).to(device), seed, people)
     images = torch.stack(
         [
             torch.stack([role[m] / masked_median(role[m], pair.masks[m]) for m in Modality])
@@ -59,8 +54,35 @@ def simulated_sample(
         images.clamp(max=10).half().cpu().numpy(),
         torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
         (tissue * 255).round().to(torch.uint8).cpu().numpy(),
-        covariates,
+        _covariates(person),
     )
+
+
+def _pair(structures: Tensor, seed: int, people: bool) -> tuple[Pair, Person | None]:
+    """The pair of a seed; of one derived from it where a person's regions have no room for their changes."""
+    import torch
+
+    from pds_bids.simulation.atrophy import VolumesNotReached
+    from pds_bids.simulation.disease import draw_anybody
+    from pds_bids.simulation.pairs import simulate_pair
+
+    generator = torch.Generator(structures.device).manual_seed(seed)
+    person = draw_anybody(generator) if people else None
+    try:
+        return simulate_pair(structures, generator, person=person), person
+    except VolumesNotReached:
+        return _pair(structures, derived_seed(seed, "another person"), people)
+
+
+def _covariates(person: Person | None) -> NDArray[np.float32]:
+    from pds_bids.training.data import GROUPS, UNKNOWN_PERSON, Covariate
+
+    covariates = UNKNOWN_PERSON.copy()
+    if person is not None:
+        who = {Covariate.GROUP: GROUPS.index(person.group.value), Covariate.AGE: person.age}
+        who |= {Covariate.SEX: float(person.sex == "M"), Covariate.SITE: 0}  # protocols are random: one site
+        covariates[list(who)] = list(who.values())
+    return covariates
 
 
 def _fill(

@@ -247,10 +247,11 @@ class VisitFiles:
             measure: {region.name.lower(): value for region, value in getattr(today, measure).items()}
             for measure in ("volume", "md", "fa", "t2_star")
         }
+        person = self.visit.person
         truth = {
             "site": self.visit.site,
-            "group": self.visit.person.group,
-            "person": asdict(self.visit.person),
+            "group": person.group,
+            "severity": {"shared": person.shared, "private": person.private},
             "missing": self.visit.missing,
             "age": today.age,
             "factors": factors,

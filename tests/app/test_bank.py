@@ -9,7 +9,8 @@ import torch
 from pds_bids.app.anatomies import template_anatomy
 from pds_bids.app.bank import PairStream, simulated_sample
 from pds_bids.core.seeds import derived_seed
-from pds_bids.simulation.disease import draw_anybody
+from pds_bids.simulation.atrophy import VolumesNotReached
+from pds_bids.simulation.disease import Person, draw_anybody
 from pds_bids.training.data import GROUPS, Covariate, make_batch
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,25 @@ def test_batches_are_made_of_it_as_of_a_bank(stream: PairStream) -> None:
     assert len(stream) == 1000
     assert batch.images.isfinite().all()
     assert 0.1 < float(batch.mask.mean()) < 0.5
+
+
+def test_a_person_whose_head_cannot_be_made_is_replaced_by_another(
+    stream: PairStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pds_bids.simulation import pairs
+
+    simulate_pair, drawn = pairs.simulate_pair, []
+
+    def first_fails(structures: torch.Tensor, generator: torch.Generator, person: Person) -> pairs.Pair:
+        drawn.append(person)
+        if len(drawn) == 1:
+            raise VolumesNotReached("no room")
+        return simulate_pair(structures, generator, person=None)
+
+    monkeypatch.setattr(pairs, "simulate_pair", first_fails)
+    sample = stream.get([5])
+    assert len(drawn) == 2
+    assert drawn[0].age != drawn[1].age == pytest.approx(sample.covariates[0, Covariate.AGE], rel=1e-6)
 
 
 @pytest.mark.gpu

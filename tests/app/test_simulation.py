@@ -36,6 +36,14 @@ from pds_bids.simulation.cohort import Visit
 from pds_bids.simulation.regions import Region
 from pds_bids.simulation.sites import SITES
 
+RECOMMENDED_BUT_UNKNOWN = set(
+    """ManufacturersModelName DeviceSerialNumber StationName ReceiveCoilName ReceiveCoilActiveElements
+    MatrixCoilMode CoilCombinationMethod InstitutionName InstitutionAddress InstitutionalDepartmentName
+    SequenceName SequenceVariant PulseSequenceDetails DwellTime CogAtlasID CogPOID HEDVersion
+    SourceDatasets""".split()
+)
+"""Fields that the validator recommends: docs/simulator.rst lists them."""
+
 
 def digests(folder: Path) -> dict[str, str]:
     return {
@@ -85,7 +93,7 @@ def test_the_validator_finds_no_error(raw: Path) -> None:
     report = subprocess.run([validator, raw, "--format", "json"], capture_output=True, text=True, check=False)
     issues = json.loads(report.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
-    assert {i["code"] for i in issues} <= {"SIDECAR_KEY_RECOMMENDED", "JSON_KEY_RECOMMENDED"}
+    assert {issue["subCode"] for issue in issues} <= RECOMMENDED_BUT_UNKNOWN
 
 
 @pytest.mark.slow
