@@ -36,12 +36,26 @@ from pds_bids.simulation.cohort import Visit
 from pds_bids.simulation.regions import Region
 from pds_bids.simulation.sites import SITES
 
-RECOMMENDED_BUT_UNKNOWN = set(
-    """ManufacturersModelName DeviceSerialNumber StationName ReceiveCoilName ReceiveCoilActiveElements
-    MatrixCoilMode CoilCombinationMethod InstitutionName InstitutionAddress InstitutionalDepartmentName
-    SequenceName SequenceVariant PulseSequenceDetails DwellTime CogAtlasID CogPOID HEDVersion
-    SourceDatasets""".split()
-)
+RECOMMENDED_BUT_UNKNOWN = {
+    "ManufacturersModelName",
+    "DeviceSerialNumber",
+    "StationName",
+    "ReceiveCoilName",
+    "ReceiveCoilActiveElements",
+    "MatrixCoilMode",
+    "CoilCombinationMethod",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionalDepartmentName",
+    "SequenceName",
+    "SequenceVariant",
+    "PulseSequenceDetails",
+    "DwellTime",
+    "CogAtlasID",
+    "CogPOID",
+    "HEDVersion",
+    "SourceDatasets",
+}
 """Fields that the validator recommends: docs/simulator.rst lists them."""
 
 
