@@ -25,7 +25,7 @@ COLUMNS = {
 
 INTERRUPTED = {
     "status": "interrupted",
-    "message": "a later run is under way or was killed; run the same command again",
+    "message": "a run is under way or was killed; run the same command again",
     "seconds": "n/a",
 }
 
@@ -39,7 +39,8 @@ def run(config: Config) -> int:
         If the participant level has not run.
     """
     out = config.output_dir
-    visits = sorted({status.parents[2] for status in out.glob("sub-*/**/log/*/status.json")})
+    ended = {status.parents[2] for status in out.glob("sub-*/**/log/*/status.json")}
+    visits = sorted(ended | {lock.parents[1] for lock in out.glob("sub-*/**/log/lock")})
     if not visits:
         raise NoUsableParticipantError(
             f"{out}: holds no participant outputs; run the participant level first"
@@ -55,12 +56,12 @@ def run(config: Config) -> int:
 def _row(out: Path, visit: Path) -> dict[str, Any] | None:
     """The row of a visit; None, with a line, where no status can be read."""
     runs = dict(_runs(visit))
-    if not runs:
+    if not (runs or (visit / "log" / "lock").exists()):
         return None
     subject, *sessions = visit.relative_to(out).parts
     session = sessions[0] if sessions else None
     labels = subject.removeprefix("sub-"), session and session.removeprefix("ses-")
-    status = _telling(runs, completing_run(out, *labels))
+    status = _telling(runs, completing_run(out, *labels)) if runs else INTERRUPTED
     synthetic = sorted(
         {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}
     )
@@ -69,21 +70,23 @@ def _row(out: Path, visit: Path) -> dict[str, Any] | None:
         "session_id": session or "n/a",
         "status": status["status"],
         "synthetic": ",".join(synthetic) or "n/a",
-        "message": " ".join(status["message"].split()) or "n/a",
+        "message": status["message"] or "n/a",
         "seconds": status["seconds"],
     }
 
 
-def _runs(visit: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and status of each run that ended; one that cannot be read gets a line."""
+def _runs(visit: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and status of each run that ended, latest name last; one that cannot be read gets a line."""
     for path in sorted((visit / "log").glob("*/status.json")):
         try:
-            yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            status = json.loads(path.read_text(encoding="utf-8"))
+            told = {name: " ".join(str(status[name]).split()) for name in INTERRUPTED}
+            yield path.parent.name, told | {"finished": str(status.get("finished", ""))}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"{path}: cannot be read ({error}); run this participant again", file=sys.stderr)
 
 
-def _telling(runs: Mapping[str, dict[str, Any]], completing: str | None) -> dict[str, Any]:
+def _telling(runs: Mapping[str, dict[str, str]], completing: str | None) -> dict[str, str]:
     """The status that tells what the folder holds: later runs that found nothing to do change nothing in it.
 
     Runs may overlap, so that the latest is the one that ended last. Where outputs are not complete although
@@ -91,7 +94,7 @@ def _telling(runs: Mapping[str, dict[str, Any]], completing: str | None) -> dict
     """
     if completing is not None and completing in runs:
         return runs[completing]
-    latest = max(runs.values(), key=lambda status: str(status.get("finished", "")))
+    _, latest = max(runs.items(), key=lambda run: (run[1]["finished"], run[0]))  # once, none was recorded
     if completing is None and latest["status"] in ("complete", "already-complete"):
         return latest | INTERRUPTED
     return latest

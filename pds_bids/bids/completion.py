@@ -75,7 +75,7 @@ def _read_marker(out: Path, subject: str, session: str | None) -> dict[str, Any]
         marker = json.loads(marker_path(out, subject, session).read_text(encoding="utf-8"))
         return {
             "fingerprint": marker["fingerprint"],
-            "run": marker["run"],
+            "run": str(marker.get("run", "")),
             "outputs": dict(marker["outputs"]),
         }
     except (OSError, ValueError, TypeError, KeyError):
@@ -83,7 +83,7 @@ def _read_marker(out: Path, subject: str, session: str | None) -> dict[str, Any]
 
 
 def completing_run(out: Path, subject: str, session: str | None) -> str | None:
-    """The run that made a visit's outputs; None where they are not complete."""
+    """The run that made a visit's outputs, empty if none was recorded; None where they are not complete."""
     return _read_marker(out, subject, session).get("run")
 
 

@@ -169,8 +169,8 @@ def _has_doi(description: Mapping[str, Any]) -> bool:
 
 
 def _raw_link(description: Mapping[str, Any]) -> str | None:
-    links: Mapping[str, str] = description.get("DatasetLinks", {})
-    return links.get(RAW_DATASET)
+    links = description.get("DatasetLinks")
+    return links.get(RAW_DATASET) if isinstance(links, dict) else None
 
 
 def _description(raw: Mapping[str, Any], raw_uri: str, version: str) -> dict[str, Any]:

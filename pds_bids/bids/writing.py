@@ -116,8 +116,11 @@ def remove_partial(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically; a file that already says the same is left alone."""
-    content = text.encode()
+    """Write UTF-8 text atomically; a file that already says the same is left alone.
+
+    What has no UTF-8, such as a byte of an old file name, is escaped as in JSON.
+    """
+    content = text.encode(errors="backslashreplace")
     if path.is_file() and path.read_bytes() == content:
         return
     with atomic_write(path) as partial:

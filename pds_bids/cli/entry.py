@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -30,6 +31,8 @@ def exit_with(command: click.Command, program: str, args: Sequence[str] | None =
 
 
 def _exit_code(command: click.Command, program: str, args: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may hold what the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command.main(args, prog_name=program, standalone_mode=False) or 0
     except click.ClickException as error:

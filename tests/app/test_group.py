@@ -95,3 +95,26 @@ def test_a_status_that_cannot_be_read_is_said_and_passed_over(
 def test_without_participants_there_is_no_group(tmp_path: Path) -> None:
     with pytest.raises(NoUsableParticipantError, match="run the participant level first"):
         table(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1]", "null", "{}", '{"status": "complete"}'])
+def test_a_status_without_what_it_should_say_is_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    write_text(tmp_path / "sub-01" / "log" / "20" / "status.json", content)
+    assert table(tmp_path) == []
+    assert capsys.readouterr().err.count("cannot be read") == 1
+
+
+def test_a_first_run_that_was_killed_is_a_row(tmp_path: Path) -> None:
+    write_text(tmp_path / "sub-01" / "ses-a" / "log" / "lock", "")
+    (row,) = table(tmp_path)
+    assert (row["session_id"], row["status"], row["seconds"]) == ("ses-a", "interrupted", "n/a")
+
+
+def test_what_an_earlier_release_left_is_told(tmp_path: Path) -> None:
+    for run, status in (("10", "failed"), ("20", "complete")):
+        old = {"visit": "sub-01", "status": status, "message": "", "seconds": int(run)}
+        write_json(tmp_path / "sub-01" / "log" / run / "status.json", old)
+    write_json(tmp_path / "sub-01" / "log" / "complete.json", {"fingerprint": "0", "outputs": {}})
+    assert [(row["status"], row["seconds"]) for row in table(tmp_path)] == [("complete", "20")]

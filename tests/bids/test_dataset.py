@@ -265,3 +265,13 @@ def test_files_that_are_not_in_the_way_do_no_harm(build_tree, tmp_path: Path) ->
     write_text(tmp_path / "out" / "notes.txt", "mine")
     write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("links", [None, [], "raw"])
+def test_a_tampered_link_of_another_dataset_is_an_error_line(build_tree, tmp_path: Path, links) -> None:
+    raw, folder = build_tree(RAW), tmp_path / "derivatives"
+    write_dataset_files(folder, raw, "1.0")
+    path = folder / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"DatasetLinks": links, "Name": "another"}))
+    with pytest.raises(CannotWriteError, match="holds what was made from the dataset"):
+        write_dataset_files(folder, raw, "1.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -228,3 +229,9 @@ def test_values_that_do_not_fit_are_refused(tmp_path: Path, value: float) -> Non
     with pytest.raises(ValueError, match="do not fit uint8"):
         write_volume(tmp_path / "x.nii", volume, description="mask", dtype=np.uint8)
     assert names(tmp_path) == []
+
+
+def test_a_name_without_utf8_can_be_written_down(tmp_path: Path) -> None:
+    name = os.fsdecode(b"r\xff.nii.gz")
+    write_json(tmp_path / "x.json", {"name": name})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": name}

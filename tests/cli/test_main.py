@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -313,3 +314,13 @@ def test_the_package_runs_as_a_module():
     )
 
     assert ended.stdout.startswith("pds-bids ")
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    (tmp_path / "sub-01" / "func").mkdir(parents=True)
+    (tmp_path / "sub-01" / "func" / os.fsdecode(b"sub-01_task-r\xff_bold.nii.gz")).touch()
+    call = [sys.executable, "-m", "pds_bids", str(tmp_path), str(tmp_path / "derivatives"), "participant"]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    ended = subprocess.run([*call, "--dry-run"], env=strict, capture_output=True, check=False)
+    assert (ended.returncode, b"task-r\\udcff_bold" in ended.stdout) == (0, True)
