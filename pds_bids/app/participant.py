@@ -17,7 +17,7 @@ from typing import Literal
 from pds_bids import __version__
 from pds_bids.app.provenance import new_run_id, now, settings_toml
 from pds_bids.bids.completion import marker_path
-from pds_bids.bids.dataset import write_dataset_files
+from pds_bids.bids.dataset import require_own_folder, write_dataset_files
 from pds_bids.bids.inventory import IDLE_REASONS, Idle, Visit, inventory
 from pds_bids.bids.plan import PlanFormat, render_plan
 from pds_bids.bids.writing import require_writable, write_json, write_text
@@ -46,7 +46,14 @@ class Result:
 
 
 def dry_run(config: Config, layout: PlanFormat) -> str:
-    """Who has and misses what; writes nothing."""
+    """Who has and misses what; writes nothing.
+
+    Raises
+    ------
+    CannotWriteError
+        If the output folder is not one for this dataset: what it holds says nothing of who is done.
+    """
+    require_own_folder(config.output_dir, config.bids_dir)
     visits = inventory(config.bids_dir, config.selection)
     done = [v for v in visits if marker_path(config.output_dir, v.subject, v.session).is_file()]
     return render_plan(visits, config.selection, layout, done=() if config.output.overwrite else done)

@@ -96,6 +96,18 @@ def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
         write_text(out / name, text)
 
 
+def require_own_folder(out: Path, bids_dir: Path) -> None:
+    """Make sure, without writing, that `write_dataset_files` would accept the folder.
+
+    Raises
+    ------
+    CannotWriteError
+        As it would.
+    """
+    raw = require_dataset(bids_dir)
+    _require_ours(out, _texts(raw), _description(raw, _raw_uri(out, bids_dir), version=""))
+
+
 def _texts(raw: Mapping[str, Any]) -> dict[str, str]:
     """File name to content, for all but the description."""
     rows = ["desc_id\tdescription", *(f"desc-{label}\t{text}" for label, text in DESCRIPTIONS.items())]

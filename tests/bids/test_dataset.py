@@ -13,7 +13,7 @@ import pytest
 from bidsschematools.schema import load_schema
 
 from pds_bids.bids.completion import mark_complete
-from pds_bids.bids.dataset import DESCRIPTIONS, write_dataset_files
+from pds_bids.bids.dataset import DESCRIPTIONS, require_own_folder, write_dataset_files
 from pds_bids.bids.derivatives import derivative_path, mask_sidecar, synthetic_sidecar, volume_sidecar
 from pds_bids.bids.naming import BidsName
 from pds_bids.bids.writing import PARTIAL_MARK, write_json, write_text, write_volume
@@ -212,6 +212,16 @@ def test_an_output_folder_belongs_to_one_dataset(tmp_path: Path) -> None:
     for dataset in (one, other):
         assert f'"{dataset.name}" ({dataset.as_uri()})' in str(caught.value)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_folder_is_judged_without_writing(tmp_path: Path) -> None:
+    one, other = (described(tmp_path / name, {**RENAMED, "Name": name}) for name in ("one", "other"))
+    require_own_folder(tmp_path / "out", one)
+    assert not (tmp_path / "out").exists()
+    write_dataset_files(tmp_path / "out", one, "1.0")
+    require_own_folder(tmp_path / "out", one)
+    with pytest.raises(CannotWriteError, match="choose another output folder"):
+        require_own_folder(tmp_path / "out", other)
 
 
 def test_two_datasets_mounted_at_one_place_are_told_apart(tmp_path: Path) -> None:
