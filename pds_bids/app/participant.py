@@ -8,14 +8,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from typing import Literal
 
 from pds_bids import __version__
 from pds_bids.app.provenance import new_run_id, now, settings_toml
+from pds_bids.app.workers import workers
 from pds_bids.bids.completion import marker_path
 from pds_bids.bids.dataset import require_own_folder, write_dataset_files
 from pds_bids.bids.inventory import IDLE_REASONS, Idle, Visit, inventory
@@ -107,17 +106,10 @@ def _results(config: Config, visits: list[Visit], run_id: str) -> Iterator[Resul
         for visit in visits:
             yield process(config, visit, run_id)
         return
-    with ProcessPoolExecutor(config.output.nprocs, get_context("spawn")) as pool:
-        try:
-            jobs = {pool.submit(process, config, visit, run_id): visit for visit in visits}
-            for job in as_completed(jobs):
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise TemporaryError(
-                "a worker was killed, most likely for lack of memory; lower --nprocs and rerun: it resumes"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with workers(config.output.nprocs) as pool:
+        jobs = [pool.submit(process, config, visit, run_id) for visit in visits]
+        for job in as_completed(jobs):
+            yield job.result()
 
 
 def _left_out(visit: Visit) -> Iterator[str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,8 @@ from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
 from pds_bids.app.studyfiles import VisitFiles, claim_folder, remove_unfinished, write_study_files
-from pds_bids.core.errors import PdsError, TemporaryError
+from pds_bids.app.workers import workers
+from pds_bids.core.errors import PdsError
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -113,26 +112,18 @@ def simulate(
     claim_folder(out, visits, [path.name for path in maps], t1w=t1w)
     remove_unfinished(out)
     write_study_files(out, visits)
-    subjects = sorted({visit.subject for visit in visits})
+    number = {subject: k for k, subject in enumerate(sorted({visit.subject for visit in visits}))}
     to_do = [visit for visit in visits if not VisitFiles(out, visit).finished]
     if not to_do:
         return
-    # a forked process could not use a GPU that this one has so much as counted
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        try:
-            used = maps[: len(subjects)]
-            anatomies = list(pool.map(aligned_structures, used, [1] * len(used))) or [template_anatomy()]
-            jobs = {}
-            for visit in to_do:
-                anatomy = anatomies[subjects.index(visit.subject) % len(anatomies)]
-                jobs[pool.submit(_scan, out, visit, anatomy, t1w, device)] = VisitFiles(out, visit).name
-            _await(jobs)
-        except BrokenProcessPool as error:
-            raise TemporaryError(
-                "a worker was killed, most likely for lack of memory; lower --nprocs and rerun: it resumes"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with workers(processes) as pool:
+        used = maps[: len(number)]
+        anatomies = list(pool.map(aligned_structures, used, [1] * len(used))) or [template_anatomy()]
+        jobs = {}
+        for visit in to_do:
+            anatomy = anatomies[number[visit.subject] % len(anatomies)]
+            jobs[pool.submit(_scan, out, visit, anatomy, t1w, device)] = VisitFiles(out, visit).name
+        _await(jobs)
 
 
 def _await(jobs: Mapping[Future[None], str]) -> None:

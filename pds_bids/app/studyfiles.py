@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pds_bids import __version__
+from pds_bids.bids.dataset import BIDS_VERSION
 from pds_bids.bids.naming import BidsName
 from pds_bids.bids.writing import PARTIAL_MARK, write_image, write_json, write_text
 from pds_bids.core.errors import CannotWriteError
@@ -91,7 +92,7 @@ def claim_folder(out: Path, visits: Sequence[Visit], label_maps: Sequence[str], 
     plan = json.dumps([asdict(visit) for visit in visits])
     description = {
         "Name": "Simulated study (pds-bids)",
-        "BIDSVersion": "1.10.0",
+        "BIDSVersion": BIDS_VERSION,
         "DatasetType": "raw",
         "License": "as the label maps" if label_maps else "CC0",
         "Authors": ["pds-model simulate", "No person was scanned"],
@@ -131,18 +132,25 @@ def write_study_files(out: Path, visits: Sequence[Visit]) -> None:
     write_text(out / "README.md", README.format(version=__version__))
     write_text(out / "participants.tsv", _table(("participant_id", *PARTICIPANT_COLUMNS), rows))
     write_json(out / "participants.json", PARTICIPANT_COLUMNS)
-    for subject, visit in first.items():
-        if visit.session is None:
-            continue
-        ages = [(f"ses-{v.session}", f"{v.person.age + v.years:.1f}") for v in visits if v.subject == subject]
-        write_text(
-            out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _table(("session_id", "age"), ages)
-        )
+    ages: dict[str, list[tuple[str, str]]] = {}
+    for v in visits:
+        if v.session is not None:
+            ages.setdefault(f"sub-{v.subject}", []).append(
+                (f"ses-{v.session}", f"{v.person.age + v.years:.1f}")
+            )
+    for subject, sessions in ages.items():
+        write_text(out / subject / f"{subject}_sessions.tsv", _table(("session_id", "age"), sessions))
+    if ages:
         write_json(out / "sessions.json", {"age": SESSION_AGE})
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join("\t".join(row) + "\n" for row in (header, *rows))
+
+
+def _beside(image: Path, extension: str) -> Path:
+    """The file of the same name with another extension than `.nii.gz`."""
+    return image.with_name(image.name.removesuffix(".nii.gz") + extension)
 
 
 def sidecar(protocol: Protocol) -> dict[str, Any]:
@@ -196,32 +204,26 @@ class VisitFiles:
     def _condition(self) -> Path:
         return self.out / TRUTH / self.name / (self.name.replace("/", "_") + "_condition.json")
 
-    def _path(
-        self, root: Path, datatype: str, entities: dict[str, str], suffix: str, extension: str = ".nii.gz"
-    ) -> Path:
-        name = BidsName({**self._entities, **entities}, suffix, extension).compose()
+    def _image_path(self, root: Path, datatype: str, entities: dict[str, str], suffix: str) -> Path:
+        name = BidsName({**self._entities, **entities}, suffix, ".nii.gz").compose()
         return root / self.name / datatype / name
 
     def write_series(self, modality: Modality, protocol: Protocol, scan: Scan) -> None:
         """The series of one modality with its sidecar and gradient table; as truth if it was not acquired."""
         root = self.out / TRUTH if modality is self.visit.missing else self.out
-        image = self._path(root, modality.datatype, ENTITIES[modality], modality.value)
-        stem = str(image).removesuffix(".nii.gz")
+        image = self._image_path(root, modality.datatype, ENTITIES[modality], modality.value)
         self._write_image(image, scan, protocol.tr_s)
-        write_json(Path(stem + ".json"), FACTS[modality] | sidecar(protocol))
+        write_json(_beside(image, ".json"), FACTS[modality] | sidecar(protocol))
         if scan.bvals is not None and scan.bvecs is not None:
-            write_text(Path(stem + ".bval"), " ".join(f"{b:g}" for b in scan.bvals) + "\n")
+            write_text(_beside(image, ".bval"), " ".join(f"{b:g}" for b in scan.bvals) + "\n")
             rows = (" ".join(f"{v:.6f}" for v in row) for row in scan.bvecs)
-            write_text(Path(stem + ".bvec"), "\n".join(rows) + "\n")
+            write_text(_beside(image, ".bvec"), "\n".join(rows) + "\n")
 
     def write_t1w(self, protocol: Protocol, scan: Scan) -> None:
         """The T1w image with its sidecar."""
-        image = self._path(self.out, "anat", {}, "T1w")
+        image = self._image_path(self.out, "anat", {}, "T1w")
         self._write_image(image, scan)
-        write_json(
-            Path(str(image).removesuffix(".nii.gz") + ".json"),
-            T1W_FACTS | sidecar(protocol),
-        )
+        write_json(_beside(image, ".json"), T1W_FACTS | sidecar(protocol))
 
     def _write_image(self, path: Path, scan: Scan, repetition_s: float | None = None) -> None:
         units = scan.data.cpu().numpy().round().clip(0, np.iinfo(np.int16).max)
@@ -231,6 +233,7 @@ class VisitFiles:
         """Structures and regions of the head, and last of all the state of the person."""
         from pds_bids.simulation.anatomy import FINE_GRID, Structure
         from pds_bids.simulation.disease import condition
+        from pds_bids.simulation.effects import Measure
         from pds_bids.simulation.regions import Region
 
         for label, values, names in (
@@ -238,14 +241,14 @@ class VisitFiles:
             ("regions", head.regions, Region),
         ):
             entities = {"space": MODEL_SPACE, "label": label}
-            path = self._path(self.out / TRUTH, "anat", entities, "dseg")
+            path = self._image_path(self.out / TRUTH, "anat", entities, "dseg")
             write_image(path, values.cpu().numpy(), FINE_GRID.affine, description=NOTICE)
             rows = [(str(int(member)), member.name.lower()) for member in names]
-            write_text(Path(str(path).removesuffix(".nii.gz") + ".tsv"), _table(("index", "name"), rows))
+            write_text(_beside(path, ".tsv"), _table(("index", "name"), rows))
         today = condition(self.visit.person, self.visit.years)
         factors = {
             measure: {region.name.lower(): value for region, value in getattr(today, measure).items()}
-            for measure in ("volume", "md", "fa", "t2_star")
+            for measure in Measure
         }
         person = self.visit.person
         truth = {

@@ -163,10 +163,7 @@ def write_volume(path: Path, volume: Volume, *, description: str, dtype: DTypeLi
     if (error @ volume.data.shape).max() > _QFORM_DRIFT_MM:
         image.set_qform(None)  # a quaternion cannot hold shears: better none than one against the sform
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = description.encode("ascii", "replace")[:_DESCRIP_BYTES]
-    content = image.to_bytes()
-    with atomic_write(path) as partial:
-        partial.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
+    _write_nifti(path, image, description)
 
 
 def write_image(
@@ -195,11 +192,16 @@ def write_image(
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
     image.header.set_xyzt_units("mm", "sec")
-    image.header["descrip"] = description.encode("ascii", "replace")[:_DESCRIP_BYTES]
     if repetition_s is not None:
         image.header["pixdim"][4] = repetition_s
+    _write_nifti(path, image, description)
+
+
+def _write_nifti(path: Path, image: Any, description: str) -> None:
+    image.header["descrip"] = description.encode("ascii", "replace")[:_DESCRIP_BYTES]
+    content = image.to_bytes()
     with atomic_write(path) as partial:
-        partial.write_bytes(gzip.compress(image.to_bytes(), 6, mtime=0))
+        partial.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
 
 
 def _cast(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from pds_bids.core.errors import PdsError
 from pds_bids.simulation.anatomy import FINE_SHAPE
 from pds_bids.simulation.deformation import deform, identity_grid, velocity_to_displacement
+from pds_bids.simulation.smoothing import block_means
 
 SPREAD_MM = 10.0
 """How far around a region its neighbours make up for what it gains or loses."""
@@ -67,7 +68,7 @@ def resizing_grid(masks: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
     labels = _numbered([mask for mask, _ in regions])
     wanted = torch.tensor([growth for _, growth in regions], device=device)
     sizes = _sizes(labels)
-    density = torch.stack([F.avg_pool3d(mask[None].float(), 2)[0] for mask, _ in regions])
+    density = block_means(torch.stack([mask.float() for mask, _ in regions]))
     velocities, response = _unit_flows(density)
 
     strengths, gain, error = torch.zeros_like(wanted), torch.ones_like(wanted), wanted

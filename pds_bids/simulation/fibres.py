@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import Structure
+from pds_bids.simulation.smoothing import block_means
 
 SINK = 0.02
 """Conductance into cortex: so low that the current spreads to the crowns of gyri before it leaves."""
@@ -75,7 +76,7 @@ def fibre_directions(structures: Tensor) -> Tensor:
 
 
 def _fraction(structures: Tensor, structure: Structure) -> Tensor:
-    return F.avg_pool3d((structures == structure)[None, None].float(), 2)[0, 0]
+    return block_means((structures == structure)[None].float())[0]
 
 
 def _conductance(fractions: dict[Structure, Tensor], conductors: dict[Structure, float]) -> Tensor:

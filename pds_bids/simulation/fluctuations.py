@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import TISSUES, Structure
 from pds_bids.simulation.sites import Protocol
-from pds_bids.simulation.smoothing import smooth_noise
+from pds_bids.simulation.smoothing import block_means, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def fluctuations(structures: Tensor, protocol: Protocol, generator: torch.Genera
     patterns, courses = [], []
     for kind in FLUCTUATIONS.values():
         shown = torch.isin(structures, torch.tensor(kind.where, dtype=torch.uint8, device=device))
-        share = F.avg_pool3d(shown[None].float(), 2)
+        share = block_means(shown[None].float())
         patterns.append(share * smooth_noise(MODEL_GRID.shape, kind.knots, kind.n_patterns, generator)[0])
         courses += [kind.sd * _course(kind, times_s, generator) for _ in range(kind.n_patterns)]
     return torch.cat(patterns), torch.stack(courses)

@@ -32,7 +32,7 @@ from pds_bids.simulation.protocol import (
     reference_acquisition,
     uniform,
 )
-from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
+from pds_bids.simulation.smoothing import block_means, gaussian_blur, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ class Pair:
     masks: dict[Modality, Tensor]
     tissue: Tensor
     structures: Tensor
-
-
-def _pool(fine: Tensor) -> Tensor:
-    """(C, 160, 192, 176) at 1 mm to (C, 80, 96, 88) block means."""
-    return F.avg_pool3d(fine[None], 2)[0]
 
 
 def _acquire(
@@ -110,8 +105,10 @@ def _cube_maximum(x: Tensor, radius: int) -> Tensor:
 
 def _brain_mask(structures: Tensor, generator: torch.Generator) -> Tensor:
     """(X, Y, Z) bool: brain with ventricles and sulci; edge a few mm wrong, sometimes a cut field of view."""
-    parenchyma = _pool(((structures > Structure.SOFT) & (structures != Structure.SULCAL))[None].float())[0]
-    head = _pool((structures > Structure.SOFT)[None].float())[0]
+    parenchyma = block_means(
+        ((structures > Structure.SOFT) & (structures != Structure.SULCAL))[None].float()
+    )[0]
+    head = block_means((structures > Structure.SOFT)[None].float())[0]
     filled = closing((parenchyma > 0.5).float(), 6) * head
     smooth = gaussian_blur(filled[None, None], (1.5, 1.5, 1.5))[0, 0]
     threshold = uniform(generator, 0.35, 0.7) + 0.08 * smooth_noise(MODEL_GRID.shape, 8, 1, generator)[0, 0]
@@ -149,7 +146,7 @@ def simulate_pair(
 
     def scanned(modality: Modality, scan: Acquisition) -> Tensor:
         fine = magnetisation(modality, tissue, codes, scan)
-        return _acquire(_pool(fine[None])[0], field, texture, scan, generator)
+        return _acquire(block_means(fine[None])[0], field, texture, scan, generator)
 
     sources = {m: scanned(m, random_acquisition(m, generator)) for m in Modality}
     targets = {m: scanned(m, reference_acquisition(m, generator)) for m in Modality}
@@ -157,7 +154,7 @@ def simulate_pair(
     fractions = torch.stack(
         [torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()]
     )
-    return Pair(sources, targets, masks, _pool(fractions.float()), structures)
+    return Pair(sources, targets, masks, block_means(fractions.float()), structures)
 
 
 def _body(

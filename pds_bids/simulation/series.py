@@ -37,6 +37,7 @@ from pds_bids.simulation.scanner import (
     render,
 )
 from pds_bids.simulation.sites import Protocol, Site
+from pds_bids.simulation.smoothing import block_means
 
 GREY_LEVEL = 600.0
 """Typical value of grey matter in a file: scanners use arbitrary units."""
@@ -112,7 +113,7 @@ def acquire_bold(head: Head, protocol: Protocol, pose: Pose, generator: torch.Ge
     loss = _dropout(head.field_hz, protocol, station.native, pose)
 
     def image(excess: Tensor | float) -> Tensor:
-        return point_spread(_pool(signal * excess) * loss, station.native, pose)
+        return point_spread(block_means((signal * excess)[None]) * loss, station.native, pose)
 
     pulses = range(UNSTEADY_VOLUMES)
     images = [image(gre_approach(head.tissue, tr_ms, protocol.flip_deg, pulse)) for pulse in pulses]
@@ -177,7 +178,7 @@ def diffusion_images(
         (80, 96, 88) block means, one per gradient.
     """
     d = head.tissue.fa / torch.sqrt(3 - 2 * head.tissue.fa**2)
-    inside = _pool(unweighted)[0] > 0
+    inside = block_means(unweighted[None])[0] > 0
     signal, l_perp, surplus = (
         _blocks(x, inside) for x in (unweighted, head.tissue.md * (1 - d), 3 * head.tissue.md * d)
     )
@@ -189,11 +190,6 @@ def diffusion_images(
         image = torch.zeros(MODEL_GRID.shape, device=signal.device)
         image[inside] = (signal * torch.exp(-float(b_value) * (l_perp + surplus * along))).mean(0)
         yield image
-
-
-def _pool(fine: Tensor) -> Tensor:
-    """(160, 192, 176) at 1 mm to (1, 80, 96, 88) block means."""
-    return F.avg_pool3d(fine[None], 2)
 
 
 def _blocks(fine: Tensor, inside: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Smooth random fields, and images made smooth."""
+"""Smooth random fields, and images made smooth or coarse."""
 
 from __future__ import annotations
 
@@ -43,3 +43,8 @@ def gaussian_blur(x: Tensor, sigma_voxels: Sequence[float]) -> Tensor:
         padding[4 - 2 * axis] = padding[5 - 2 * axis] = radius
         x = F.conv3d(F.pad(x, padding, mode="replicate"), weight, groups=channels)
     return x
+
+
+def block_means(fine_CXYZ: Tensor) -> Tensor:
+    """(C, 160, 192, 176) at 1 mm to (C, 80, 96, 88), on `MODEL_GRID`."""
+    return F.avg_pool3d(fine_CXYZ[None], 2)[0]
