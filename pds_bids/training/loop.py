@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -74,17 +75,24 @@ def batches(pairs: Pairs, size: int, generator: torch.Generator, device: str) ->
         order = torch.randperm(len(pairs), generator=generator).tolist()
         for start in range(0, len(order) - size + 1, size):
             targets = torch.randint(0, len(Modality), (size,), generator=generator).tolist()
-            yield make_batch(pairs.get(order[start : start + size]), targets, generator).to(device)
+            yield make_batch(pairs.get(order[start : start + size]), targets, [generator] * size).to(device)
 
 
-def subband_statistics(samples: list[Batch]) -> tuple[Tensor, Tensor]:
-    """(M, 8) mean and sd of every sub-band over the brain voxels of a few batches."""
-    bands = torch.cat([haar(b.images).unflatten(1, (-1, BANDS)) for b in samples])
-    weight = torch.cat([(band_weight(b.mask) > 0.5).float() for b in samples])[:, :, None].expand_as(bands)
+def subband_statistics(images_BMXYZ: Tensor, mask_B1XYZ: Tensor) -> tuple[Tensor, Tensor]:
+    """(M, 8) mean and sd of every sub-band over the brain voxels of images of M kinds."""
+    bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))
+    weight = (band_weight(mask_B1XYZ) > 0.5).float()[:, :, None].expand_as(bands)
     dims = (0, 3, 4, 5)
     mean = (bands * weight).sum(dims) / weight.sum(dims)
     centred = (bands - mean[None, :, :, None, None, None]) * weight
     return mean, (centred.square().sum(dims) / weight.sum(dims)).sqrt().clamp(min=1e-4)
+
+
+def standardise(model: PdsModel, batch: Batch) -> None:
+    """Set the statistics of all sub-bands to those of a large batch, of the resolution to come."""
+    model.subbands.standardise(*subband_statistics(batch.images, batch.mask))
+    if (has := batch.has_t1w).any():
+        model.t1w_subbands.standardise(*subband_statistics(batch.t1w[has], batch.mask[has]))
 
 
 def run_stage(
@@ -171,13 +179,17 @@ def denoiser_objective(
     device = str(model.templates.device)
     feed = batches(pairs, stage.batch_size, generator, device)
     coarse_feed = batches(pairs, stage.coarse_batch_size, generator, device)
-    few = [next(feed) for _ in range(-(-min(N_STATISTICS, len(pairs)) // stage.batch_size))]
-    fine_statistics, coarse_statistics = subband_statistics(few), subband_statistics([halved(b) for b in few])
+    n_few = -(-min(N_STATISTICS, len(pairs)) // stage.batch_size)
+    few = Batch(*(torch.cat(tensors) for tensors in zip(*islice(feed, n_few), strict=True)))
+    standardise(model, halved(few) if stage.coarse else few)
+    fine = not stage.coarse
 
     def loss(progress: float) -> Tensor:
-        coarse = progress < stage.coarse
-        model.subbands.standardise(*(coarse_statistics if coarse else fine_statistics))
-        batch = halved(next(coarse_feed)) if coarse else next(feed)
+        nonlocal fine
+        if not fine and progress >= stage.coarse:
+            standardise(model, few)
+            fine = True
+        batch = next(feed) if fine else halved(next(coarse_feed))
         return denoiser_loss(model, batch, progress < stage.coarse + stage.regression, generator, pattern)
 
     return loss

@@ -69,7 +69,8 @@ def denoiser_loss(
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
     flat_u = u.flatten()
     x_u, v = (t.view_as(x0) for t in noised(x0.flatten(0, 1), eps.flatten(0, 1), flat_u))
-    v_hat = model.denoiser(x_u, u).float()
+    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
+    v_hat = model.denoiser(x_u, u, context).float()
     noisy = (u > 0).float()[:, :, None, None, None, None]
     v_loss = weighted_mean((v_hat - v).square(), band_weight(batch.mask)[:, None] * noisy)
     x0_hat = x0_from_v(x_u.flatten(0, 1), v_hat.flatten(0, 1), flat_u).view_as(x0)
@@ -89,7 +90,8 @@ def refiner_loss(model: PdsModel, batch: Batch, microstructure: Microstructure |
         Added to these, where there is one.
     """
     bands = model.subbands.split(batch.images)
-    _, refined = model.refined(bands, batch.target)
+    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
+    _, refined = model.refined(bands, batch.target, context)
     image = model.subbands.merge_one(refined.bands_BKXYZ.float(), batch.target)
     rows = torch.arange(len(batch.target), device=image.device)
     truth, weight = batch.images[rows, batch.target][:, None], voxel_weight(batch.mask)
