@@ -47,7 +47,7 @@ def write_picture(pattern: PatternValues, picture: Path) -> None:
 
 if __name__ == "__main__":
     checkpoint, picture_path = sys.argv[1:]
-    values = load_checkpoint(checkpoint).pattern
+    values = load_checkpoint(checkpoint).model.pattern
     if values is None:
         sys.exit(f"{checkpoint} was trained without a pattern")
     write_picture(values, Path(picture_path))

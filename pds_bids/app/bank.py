@@ -54,6 +54,7 @@ def simulated_sample(
         images.clamp(max=10).half().cpu().numpy(),
         torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
         (tissue * 255).round().to(torch.uint8).cpu().numpy(),
+        pair.t1w.half().cpu().numpy(),
         _covariates(person),
     )
 

@@ -22,7 +22,6 @@ from pds_bids.core.errors import UsageError
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
     from pds_bids.models.microstructure import MrConfig
-    from pds_bids.models.pattern import PatternValues
     from pds_bids.training.data import Pairs
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
@@ -112,6 +111,8 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
         training = pairs("train", data["pairs_per_anatomy"], on_the_fly=on_the_fly)
         calibration = pairs("calibration", data["calibration_pairs_per_anatomy"])
         pattern = pattern_loss(by_roi, training, seed)
+        if pattern is not None:
+            model.know(pattern.values)
         about = {
             "split": parts,
             "preset": tables,
@@ -121,21 +122,14 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
         }
 
         def save() -> None:
-            finish(model, training, calibration, about, out, pattern.values if pattern else None)
+            finish(model, training, calibration, about, out)
 
         train(model, training, config, max_minutes, seed, print, save, pattern)
     return 0
 
 
-def finish(
-    model: PdsModel,
-    training: Pairs,
-    calibration: Pairs,
-    about: dict[str, Any],
-    out: Path,
-    pattern: PatternValues | None = None,
-) -> None:
-    """Add templates and calibration, and write the checkpoint with its card and the pattern of its loss."""
+def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
+    """Add templates and calibration, and write the checkpoint with its card."""
     from pds_bids.evaluation.metrics import DATA_RANGE
     from pds_bids.models.checkpoint import write_checkpoint
     from pds_bids.training.finish import calibrate, set_templates
@@ -154,5 +148,5 @@ def finish(
         "intended_use": "research only, never diagnosis; mean volumes of adults",
         **about,
     }
-    write_checkpoint(out, model, json.loads(json.dumps(card)), pattern)
+    write_checkpoint(out, model, json.loads(json.dumps(card)))
     print(f"wrote {out}", flush=True)

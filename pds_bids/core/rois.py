@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.volume import Grid
+
+
+class RoiGroup(enum.StrEnum):
+    """Where a ROI lies, as far as disease treats places alike."""
+
+    LIMBIC = "limbic"
+    SUBCORTICAL = "subcortical"
+    VENTRICULAR = "ventricular"
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -22,11 +32,14 @@ class RoiAtlas:
         (R, 3) coordinates.
     radii_mm
         (R,)
+    groups
+        One each.
     """
 
     names: tuple[str, ...]
     centres_mm: NDArray[np.float64]
     radii_mm: NDArray[np.float64]
+    groups: tuple[RoiGroup, ...]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,7 +63,9 @@ class RoiAtlas:
 
         Examples
         --------
-        >>> atlas = RoiAtlas(("a", "b"), np.array([[1.0, 0, 0], [4, 0, 0]]), np.array([2.0, 2]))
+        >>> atlas = RoiAtlas(
+        ...     ("a", "b"), np.array([[1.0, 0, 0], [4, 0, 0]]), np.array([2.0, 2]), (RoiGroup.OTHER,) * 2
+        ... )
         >>> atlas.labels(Grid((7, 1, 1), np.eye(4)))[:, 0, 0]
         array([1, 1, 1, 2, 2, 2, 2])
         """
@@ -69,3 +84,10 @@ class RoiAtlas:
             labels[box][nearer] = number
             nearest_mm[box][nearer] = away_mm[nearer]
         return labels
+
+    def painted(self, values_CR: NDArray[np.floating], grid: Grid) -> NDArray[np.float32]:
+        """(C, X, Y, Z) values of the ROI that each voxel belongs to (see `labels`); 0 outside of all."""
+        nowhere = np.zeros((len(values_CR), 1))
+        by_label = np.concatenate([nowhere, values_CR], axis=1).astype(np.float32)
+        maps: NDArray[np.float32] = by_label[:, self.labels(grid)]
+        return maps

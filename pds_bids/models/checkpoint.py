@@ -15,12 +15,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.models.denoiser import DenoiserConfig, DualModalDenoiser, Subbands, one_step_estimate
-from pds_bids.models.pattern import PatternValues
+from pds_bids.models.denoiser import (
+    DenoiserConfig,
+    DualModalDenoiser,
+    Subbands,
+    coordinates,
+    one_step_estimate,
+)
+from pds_bids.models.pattern import N_PLACES, PatternValues
 from pds_bids.models.refine import Refined, RefinerConfig, TissueRefiner
 
 FORMAT = "pds-bids-1"
@@ -55,42 +62,80 @@ class ModelConfig:
 class PdsModel(nn.Module):
     """Everything that is learnt: sub-band statistics, denoiser, refiner, population templates, calibration.
 
+    `pattern` is what the networks know of places (None: nothing); give it with `know`.
+
     `templates` is (M, X, Y, Z), the mean training volume of each modality in [0, 2] (a baseline, and never an
     input); `scale_factor` is (M,), what the predicted uncertainty is multiplied by to be calibrated.
     """
 
     templates: Tensor
     scale_factor: Tensor
+    places: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.subbands = Subbands()
+        self.pattern: PatternValues | None = None
+        self.subbands = Subbands(len(Modality))
+        self.t1w_subbands = Subbands(1)
         self.denoiser = DualModalDenoiser(config.denoiser)
         self.refiner = TissueRefiner(config.refiner)
         self.register_buffer("templates", torch.zeros(len(Modality), *MODEL_GRID.shape))
         self.register_buffer("scale_factor", torch.ones(len(Modality)))
+        self.register_buffer("places", torch.zeros(N_PLACES, *MODEL_GRID.shape), persistent=False)
 
-    def refined(self, bands_BMKXYZ: Tensor, target_B: Tensor) -> tuple[Tensor, Refined]:
+    def know(self, pattern: PatternValues) -> None:
+        """Take a pattern, which from now on is part of the context."""
+        self.pattern = pattern
+        self.places.copy_(torch.from_numpy(pattern.places()))
+
+    def context(self, t1w_B1XYZ: Tensor, has_t1w_B: Tensor, flipped_B: Tensor | None = None) -> Tensor:
+        """What the denoiser is told besides the modalities: where it is, what the place is like, the T1w.
+
+        Parameters
+        ----------
+        t1w_B1XYZ
+            In model units, on a grid that fills the field of `MODEL_GRID`.
+        has_t1w_B
+            False where there is none: nothing of `t1w_B1XYZ` is shown.
+        flipped_B
+            Whether left and right were exchanged, and with them the places.
+
+        Returns
+        -------
+        Tensor
+            (B, N_CONTEXT, X/2, Y/2, Z/2)
+        """
+        n, has = len(t1w_B1XYZ), has_t1w_B.to(t1w_B1XYZ.dtype).view(-1, 1, 1, 1, 1)
+        t1w = self.t1w_subbands.split(t1w_B1XYZ)[:, 0] * has
+        x, y, z = shape = t1w.shape[2:]
+        places = F.adaptive_avg_pool3d(self.places, (x, y, z)).expand(n, -1, -1, -1, -1)
+        if flipped_B is not None:
+            places = torch.where(flipped_B.view(-1, 1, 1, 1, 1), places.flip(2), places)
+        where = coordinates(tuple(shape), t1w).expand(n, -1, -1, -1, -1)
+        return torch.cat([where, places, t1w, has.expand(-1, -1, *shape)], dim=1)
+
+    def refined(
+        self, bands_BMKXYZ: Tensor, target_B: Tensor, context_BCXYZ: Tensor
+    ) -> tuple[Tensor, Refined]:
         """One-step estimate of the target's sub-bands, and what the refiner makes of it.
 
         No gradient reaches the denoiser: the refiner is trained on the outputs of a finished one.
         Parameters are those of `one_step_estimate`.
         """
         with torch.no_grad():
-            estimate, source = one_step_estimate(self.denoiser, bands_BMKXYZ, target_B)
+            estimate, source = one_step_estimate(self.denoiser, bands_BMKXYZ, target_B, context_BCXYZ)
         return estimate, self.refiner(estimate, source, torch.zeros_like(estimate), target_B)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model ready for use, with its card, the SHA-256 of its file, and the pattern it was trained with."""
+    """A model ready for use, with its card and the SHA-256 of its file."""
 
     model: PdsModel
     card: dict[str, Any]
     sha256: str
     name: str
-    pattern: PatternValues | None = None
 
 
 def resolve(model: str) -> Path:
@@ -117,9 +162,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_checkpoint(
-    path: Path, model: PdsModel, card: dict[str, Any], pattern: PatternValues | None = None
-) -> None:
+def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     """Write weights as fp16 with configuration, card and pattern in the metadata; whole or not at all."""
     from safetensors.torch import save
 
@@ -128,8 +171,8 @@ def write_checkpoint(
         for name, t in model.state_dict().items()
     }
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
-    if pattern is not None:
-        metadata["pattern"] = pattern.to_json()
+    if model.pattern is not None:
+        metadata["pattern"] = model.pattern.to_json()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(save(tensors, metadata=metadata))
@@ -158,11 +201,12 @@ def load_checkpoint(model: str) -> Checkpoint:
         network = PdsModel(ModelConfig.from_dict(json.loads(metadata["config"])))
         network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
-        pattern = PatternValues.from_json(metadata["pattern"]) if "pattern" in metadata else None
+        if "pattern" in metadata:
+            network.know(PatternValues.from_json(metadata["pattern"]))
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         fault = str(error).partition("\n")[0].rstrip(" :")
         raise UsageError(f"--model {path}: damaged checkpoint ({fault}); fetch it again") from error
-    return Checkpoint(network.eval(), card, file_sha256(path), path.stem, pattern)
+    return Checkpoint(network.eval(), card, file_sha256(path), path.stem)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.blocks import TimeEmbedding, UNet
+from pds_bids.models.pattern import N_PLACES
 from pds_bids.models.schedule import alpha_sigma, ddim
 from pds_bids.models.wavelet import haar, inverse_haar
 
 BANDS = 8
 """Haar sub-bands of one modality."""
+
+N_CONTEXT = 3 + N_PLACES + BANDS + 1
+"""Channels of the context: coordinates, places, sub-bands of the T1w, and whether there is one."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,16 @@ class DenoiserConfig:
 class Subbands(nn.Module):
     """Images in [-1, 1] to standardised sub-bands and back: each divided by its own training sd.
 
-    `mean` and `sd` are (n_modalities, 8) buffers, in the order of `Modality`; they travel in the checkpoint.
+    `mean` and `sd` are (M, 8) buffers for images of M kinds; they travel in the checkpoint.
     """
 
     mean: Tensor
     sd: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, n_kinds: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(len(Modality), BANDS))
-        self.register_buffer("sd", torch.ones(len(Modality), BANDS))
+        self.register_buffer("mean", torch.zeros(n_kinds, BANDS))
+        self.register_buffer("sd", torch.ones(n_kinds, BANDS))
 
     def standardise(self, mean_MK: Tensor, sd_MK: Tensor) -> None:
         """Set the statistics, (M, 8) each."""
@@ -83,7 +87,7 @@ class DualModalDenoiser(nn.Module):
         n = len(Modality)
         self.times = TimeEmbedding(config.width, n_times=n)
         self.unet = UNet(
-            c_in=n * BANDS + 3,
+            c_in=n * BANDS + N_CONTEXT,
             c_out=n * BANDS,
             channels=config.channels,
             blocks=config.blocks,
@@ -91,7 +95,7 @@ class DualModalDenoiser(nn.Module):
             attention=config.attention,
         )
 
-    def forward(self, x_BMKXYZ: Tensor, u_BM: Tensor) -> Tensor:
+    def forward(self, x_BMKXYZ: Tensor, u_BM: Tensor, context_BCXYZ: Tensor) -> Tensor:
         """Predict v.
 
         Parameters
@@ -100,6 +104,8 @@ class DualModalDenoiser(nn.Module):
             Standardised sub-bands of each modality, each at its own time.
         u_BM
             The times, in [0, 1].
+        context_BCXYZ
+            `N_CONTEXT` channels (see `PdsModel.context`).
 
         Returns
         -------
@@ -109,13 +115,12 @@ class DualModalDenoiser(nn.Module):
         alpha, _ = alpha_sigma(u_BM)
         visible = alpha * torch.rsqrt(alpha.square() + 0.01)
         seen = (x_BMKXYZ * visible[:, :, None, None, None, None]).flatten(1, 2)
-        where = coordinates(tuple(seen.shape[2:]), seen).expand(seen.shape[0], -1, -1, -1, -1)
-        v = self.unet(torch.cat([seen, where], dim=1), self.times(u_BM))
+        v = self.unet(torch.cat([seen, context_BCXYZ], dim=1), self.times(u_BM))
         return v.unflatten(1, (len(Modality), BANDS))
 
 
 def one_step_estimate(
-    denoiser: DualModalDenoiser, bands_BMKXYZ: Tensor, target_B: Tensor
+    denoiser: DualModalDenoiser, bands_BMKXYZ: Tensor, target_B: Tensor, context_BCXYZ: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The estimate at time 1, which is a regression of the target on the source.
 
@@ -125,6 +130,8 @@ def one_step_estimate(
         Standardised sub-bands; those of the target are not looked at.
     target_B
         Position of the target in `Modality`.
+    context_BCXYZ
+        As for `DualModalDenoiser`.
 
     Returns
     -------
@@ -134,18 +141,23 @@ def one_step_estimate(
     rows = torch.arange(len(target_B), device=target_B.device)
     u = torch.zeros(bands_BMKXYZ.shape[:2], device=bands_BMKXYZ.device)
     u[rows, target_B] = 1.0
-    v = denoiser(bands_BMKXYZ, u)
+    v = denoiser(bands_BMKXYZ, u, context_BCXYZ)
     return -v[rows, target_B].float(), bands_BMKXYZ[rows, 1 - target_B]
 
 
 def drawn_estimate(
-    denoiser: DualModalDenoiser, bands_BMKXYZ: Tensor, target_B: Tensor, noise_DBKXYZ: Tensor, steps: int
+    denoiser: DualModalDenoiser,
+    bands_BMKXYZ: Tensor,
+    target_B: Tensor,
+    context_BCXYZ: Tensor,
+    noise_DBKXYZ: Tensor,
+    steps: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The mean of D draws of the target given the source, all of them sampled as one batch.
 
     Parameters
     ----------
-    bands_BMKXYZ, target_B
+    bands_BMKXYZ, target_B, context_BCXYZ
         As for `one_step_estimate`.
     noise_DBKXYZ
         Standard normal, of the size of the target's sub-bands: what each draw starts from.
@@ -161,11 +173,12 @@ def drawn_estimate(
     draws, size = noise_DBKXYZ.shape[:2]
     rows = torch.arange(draws * size, device=target_B.device)
     bands, target = bands_BMKXYZ.repeat(draws, 1, 1, 1, 1, 1), target_B.repeat(draws)
+    context = context_BCXYZ.repeat(draws, 1, 1, 1, 1)
 
     def predict_v(x_u: Tensor, u: Tensor) -> Tensor:
         pair = bands.index_put((rows, target), x_u)
         times = torch.zeros(bands.shape[:2], device=bands.device).index_put((rows, target), u)
-        return denoiser(pair, times)[rows, target].float()
+        return denoiser(pair, times, context)[rows, target].float()
 
     samples_DBKXYZ = ddim(predict_v, noise_DBKXYZ.flatten(0, 1), steps).unflatten(0, (draws, size))
     estimate = samples_DBKXYZ.mean(0)

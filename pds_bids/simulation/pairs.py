@@ -22,6 +22,7 @@ from pds_bids.simulation.head import aged_anatomy, tissue_maps
 from pds_bids.simulation.physics import (
     TissueProperties,
     dropout_attenuation,
+    mprage_signal,
     rician_mean,
     tissue_properties,
 )
@@ -55,6 +56,7 @@ class Pair:
 
     sources: dict[Modality, Tensor]
     targets: dict[Modality, Tensor]
+    t1w: Tensor
     masks: dict[Modality, Tensor]
     tissue: Tensor
     structures: Tensor
@@ -154,7 +156,8 @@ def simulate_pair(
     fractions = torch.stack(
         [torch.isin(codes, torch.tensor(c, device=codes.device)) for c in TISSUES.values()]
     )
-    return Pair(sources, targets, masks, block_means(fractions.float()), structures)
+    t1w = block_means(mprage_signal(tissue, 2400, 1000, 3, 8)[None])[0]
+    return Pair(sources, targets, t1w, masks, block_means(fractions.float()), structures)
 
 
 def _body(

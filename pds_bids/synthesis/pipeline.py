@@ -164,11 +164,16 @@ class Synthesiser:
         bands[:, _index(target)] = 0
         return bands
 
+    def _context(self) -> Tensor:
+        """(1, N_CONTEXT, X/2, Y/2, Z/2) that of somebody without a T1w."""
+        nothing = torch.full((1, 1, *MODEL_GRID.shape), -1.0, device=self.device)
+        return self.model.context(nothing, torch.tensor([False], device=self.device))
+
     @torch.inference_mode()
     def _point_estimate(self, source: Volume, target: Modality) -> tuple[Tensor, Tensor]:
         """(X, Y, Z) refined one-step estimate in [-1, 1], and its sd."""
         index = torch.tensor([_index(target)], device=self.device)
-        _, refined = self.model.refined(self._bands(source, target), index)
+        _, refined = self.model.refined(self._bands(source, target), index, self._context())
         image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
         scale = refined.voxel_log_scale().exp() * self.model.scale_factor[index]
         sd = 2**0.5 * scale  # of a Laplace distribution
@@ -189,7 +194,7 @@ class Synthesiser:
 
     def _draw(self, source: Volume, target: Modality, steps: int, generator: torch.Generator) -> Tensor:
         """(X, Y, Z) one sample in [-1, 1], not refined."""
-        bands, k = self._bands(source, target), _index(target)
+        bands, k, context = self._bands(source, target), _index(target), self._context()
         noise = torch.randn((1, *bands.shape[2:]), generator=generator).to(self.device)
 
         def predict_v(x: Tensor, u: Tensor) -> Tensor:
@@ -197,7 +202,7 @@ class Synthesiser:
             pair[:, k] = x
             times = torch.zeros(1, len(Modality), device=self.device)
             times[:, k] = u
-            return self.model.denoiser(pair, times)[:, k]
+            return self.model.denoiser(pair, times, context)[:, k]
 
         index = torch.tensor([k], device=self.device)
         return self.model.subbands.merge_one(ddim(predict_v, noise, steps), index)[0, 0]

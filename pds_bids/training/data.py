@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -36,6 +37,9 @@ UNKNOWN_PERSON = np.full(len(Covariate), np.nan, np.float32)
 
 UNKNOWN_PERSON.flags.writeable = False
 
+T1W_DROPPED = 0.5
+"""Share of the augmented rows that lose their T1w: the networks have to work without one."""
+
 
 class Batch(NamedTuple):
     """Pairs in model units. The source's mask covers both volumes; air is -1."""
@@ -43,8 +47,10 @@ class Batch(NamedTuple):
     images: Tensor  # (B, M, X, Y, Z) in [-1, 1]
     mask: Tensor  # (B, 1, X, Y, Z) float
     tissue: Tensor  # (B, 4, X/2, Y/2, Z/2) fractions of GM, WM, CSF, other
+    t1w: Tensor  # (B, 1, X, Y, Z) in [-1, 1]; air where there is none
     target: Tensor  # (B,) index of the target in `Modality`
     flipped: Tensor  # (B,) bool: left and right were exchanged
+    has_t1w: Tensor  # (B,) bool: whether `t1w` holds anything
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
@@ -57,6 +63,7 @@ class Sample(NamedTuple):
     images: NDArray[np.float16]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units
     masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
     tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
+    t1w: NDArray[np.float16]  # (X, Y, Z) arbitrary positive units; zeros where there is none
     covariates: NDArray[np.float32] = UNKNOWN_PERSON  # (4,) by `Covariate`, NaN if unknown; never an input
 
 
@@ -87,6 +94,7 @@ class PairBank:
             "images": ((2, N, *MODEL_GRID.shape), np.float16),
             "masks": ((N, *MODEL_GRID.shape), np.bool_),
             "tissue": ((4, *half), np.uint8),
+            "t1w": (MODEL_GRID.shape, np.float16),
             "covariates": ((len(Covariate),), np.float32),
             "anatomy": ((), np.int64),
         }
@@ -109,10 +117,13 @@ class PairBank:
 
     def get(self, rows: list[int]) -> Sample:
         """Read rows into memory."""
-        images, masks, tissue, who = self.samples
-        return Sample(
-            np.array(images[rows]), np.array(masks[rows]), np.array(tissue[rows]), np.array(who[rows])
-        )
+        return _rows(self.samples, rows)
+
+
+def _rows(samples: Sample, rows: int | list[int]) -> Sample:
+    """One row, or several, in memory."""
+    arrays: tuple[NDArray[Any], ...] = samples
+    return Sample(*(np.array(array[rows]) for array in arrays))
 
 
 class Pairs(Protocol):
@@ -146,8 +157,8 @@ def _disturb(image: Tensor, generator: torch.Generator) -> Tensor:
     return image * field.exp() + noise_sd * torch.randn(image.shape, generator=generator) * (image > 0)
 
 
-def make_batch(sample: Sample, targets: list[int], generator: torch.Generator | None) -> Batch:
-    """Scale, mask and (with a generator) augment.
+def make_batch(sample: Sample, targets: Sequence[int], generators: Sequence[torch.Generator] | None) -> Batch:
+    """Scale, mask and (with generators) augment.
 
     Parameters
     ----------
@@ -155,27 +166,41 @@ def make_batch(sample: Sample, targets: list[int], generator: torch.Generator | 
         Rows of a bank.
     targets
         Index in `Modality` of the volume to be synthesised, a row each.
-    generator
-        None for evaluation: nothing random happens.
+    generators
+        One each; None for evaluation: nothing random happens.
     """
-    images, masks = torch.from_numpy(sample.images).float(), torch.from_numpy(sample.masks)
+    rows = [
+        _row(_rows(sample, row), target, generators[row] if generators else None)
+        for row, target in enumerate(targets)
+    ]
+    return Batch(*(torch.stack(tensors) for tensors in zip(*rows, strict=True)))
+
+
+def _row(sample: Sample, target: int, generator: torch.Generator | None) -> Batch:
+    """A batch without its first axis."""
+    mask = torch.from_numpy(sample.masks[1 - target]).float()
+
+    def scaled(image: NDArray[np.float16], *, is_target: bool = False) -> Tensor:
+        values = torch.from_numpy(image).float()
+        return model_units(values if generator is None or is_target else _disturb(values, generator), mask)
+
+    images = [scaled(sample.images[int(m == target), m], is_target=m == target) for m in range(N)]
+    has_t1w = bool(sample.t1w.any()) and not _happens(T1W_DROPPED, generator)
+    t1w = scaled(sample.t1w) if has_t1w else torch.full_like(mask, -1.0)
     tissue = torch.from_numpy(sample.tissue).float() / 255
-    out, mask_out = torch.empty_like(images[:, 0]), torch.empty(len(targets), 1, *images.shape[3:])
-    for row, target in enumerate(targets):
-        mask = masks[row, 1 - target].float()
-        mask_out[row, 0] = mask
-        for m in range(N):
-            image = images[row, int(m == target), m]
-            if generator is not None and m != target:
-                image = _disturb(image, generator)
-            out[row, m] = model_units(image, mask)
-    flip = generator is not None and bool(torch.rand((), generator=generator) < 0.5)
-    if flip:
-        out, mask_out, tissue = out.flip(2), mask_out.flip(2), tissue.flip(2)
-    return Batch(out, mask_out, tissue, torch.tensor(targets), torch.tensor([flip] * len(targets)))
+    volumes = torch.stack(images), mask[None], tissue, t1w[None]
+    flip = _happens(0.5, generator)
+    image, brain, fractions, context = (v.flip(1) if flip else v for v in volumes)
+    said = (torch.tensor(value) for value in (target, flip, has_t1w))
+    return Batch(image, brain, fractions, context, *said)
+
+
+def _happens(probability: float, generator: torch.Generator | None) -> bool:
+    """A random event; never without a generator."""
+    return generator is not None and bool(torch.rand((), generator=generator) < probability)
 
 
 def halved(batch: Batch) -> Batch:
     """The same batch at 4 mm, for the warm start."""
-    images, mask, tissue = (F.avg_pool3d(t, 2) for t in (batch.images, batch.mask, batch.tissue))
-    return batch._replace(images=images, mask=mask.round(), tissue=tissue)
+    images, mask, tissue, t1w = (F.avg_pool3d(volume, 2) for volume in batch[:4])
+    return batch._replace(images=images, mask=mask.round(), tissue=tissue, t1w=t1w)

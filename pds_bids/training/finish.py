@@ -34,7 +34,8 @@ def set_templates(model: PdsModel, pairs: Pairs) -> None:
 @torch.inference_mode()
 def predict(model: PdsModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """One-step estimate, refined estimate, and Laplace scale, each (B, 1, X, Y, Z) in model units."""
-    estimate, refined = model.refined(model.subbands.split(batch.images), batch.target)
+    context = model.context(batch.t1w, batch.has_t1w)
+    estimate, refined = model.refined(model.subbands.split(batch.images), batch.target, context)
     first, last = (model.subbands.merge_one(b, batch.target) for b in (estimate, refined.bands_BKXYZ))
     return first, last, refined.voxel_log_scale().exp()
 

@@ -77,7 +77,8 @@ def denoiser_loss(
     eps = noise(x0.shape[1:], generators).to(x0.device)
     flat_u = u.flatten()
     x_u, v = (t.view_as(x0) for t in noised(x0.flatten(0, 1), eps.flatten(0, 1), flat_u))
-    v_hat = model.denoiser(x_u, u).float()
+    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
+    v_hat = model.denoiser(x_u, u, context).float()
     noisy = (u > 0).float()[:, :, None, None, None, None]
     v_loss = mean_by_sample((v_hat - v).square(), band_weight(batch.mask)[:, None] * noisy)
     x0_hat = x0_from_v(x_u.flatten(0, 1), v_hat.flatten(0, 1), flat_u).view_as(x0)
@@ -147,11 +148,12 @@ def refiner_loss(
 def _refined(
     model: PdsModel, bands_BMKXYZ: Tensor, batch: Batch, generators: Generators, draws: Draws | None
 ) -> Refined:
+    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
     if draws is None:
-        return model.refined(bands_BMKXYZ, batch.target)[1]
+        return model.refined(bands_BMKXYZ, batch.target, context)[1]
     start = noise((draws.number, *bands_BMKXYZ.shape[2:]), generators).to(bands_BMKXYZ).transpose(0, 1)
     with torch.no_grad():
         estimate, source, spread = drawn_estimate(
-            model.denoiser, bands_BMKXYZ, batch.target, start, draws.steps
+            model.denoiser, bands_BMKXYZ, batch.target, context, start, draws.steps
         )
     return model.refiner(estimate, source, spread, batch.target)

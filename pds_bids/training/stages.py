@@ -16,10 +16,11 @@ from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import one_step_estimate
 from pds_bids.models.microstructure import MicrostructureLoss
 from pds_bids.training.data import Batch, halved, make_batch
-from pds_bids.training.feed import Feed, fine_and_coarse_statistics
+from pds_bids.training.feed import Feed
 from pds_bids.training.objectives import Draws, denoiser_loss, refiner_loss
 from pds_bids.training.pattern_loss import PatternLoss
 from pds_bids.training.recipe import StageConfig
+from pds_bids.training.statistics import Statistics, first_pairs
 
 DRAWS = (1, 4)
 """Draws that the refiner sees the mean of; the first has no spread."""
@@ -82,11 +83,12 @@ class DenoiserObjective(Objective):
     ) -> None:
         super().__init__(model, feed, stage)
         self.pattern = pattern
-        self.statistics = fine_and_coarse_statistics(feed)
+        few = first_pairs(feed)
+        self.statistics = Statistics.of(few), Statistics.of(halved(few))
 
     def _coarse(self, progress: float) -> bool:
         coarse = progress < self.stage.coarse
-        self.model.subbands.standardise(*self.statistics[coarse])
+        self.statistics[coarse].standardise(self.model)
         return coarse
 
     def batch_size(self, progress: float) -> int:
@@ -108,7 +110,9 @@ class DenoiserObjective(Objective):
 
     def estimate(self, network: Any, batch: Batch) -> Tensor:
         """One step."""
-        bands, _ = one_step_estimate(network, self.model.subbands.split(batch.images), batch.target)
+        context = self.model.context(batch.t1w, batch.has_t1w)
+        sources = self.model.subbands.split(batch.images)
+        bands, _ = one_step_estimate(network, sources, batch.target, context)
         return self.model.subbands.merge_one(bands, batch.target)
 
 
@@ -137,6 +141,7 @@ class RefinerObjective(Objective):
     def estimate(self, network: Any, batch: Batch) -> Tensor:
         """The one-step estimate, refined."""
         bands = self.model.subbands.split(batch.images)
-        estimate, source = one_step_estimate(self.model.denoiser, bands, batch.target)
+        context = self.model.context(batch.t1w, batch.has_t1w)
+        estimate, source = one_step_estimate(self.model.denoiser, bands, batch.target, context)
         refined = network(estimate, source, torch.zeros_like(estimate), batch.target)
         return self.model.subbands.merge_one(refined.bands_BKXYZ, batch.target)

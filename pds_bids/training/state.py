@@ -1,6 +1,6 @@
 """The state of a training between two steps, in one safetensors file: what it needs to go on, bit by bit.
 
-There is no state of a random generator in it, since every draw follows from the seed and the step (see `feed`).
+No state of a random generator is in it, since every draw follows from the seed and the step (see `feed`).
 """
 
 from __future__ import annotations

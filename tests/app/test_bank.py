@@ -29,7 +29,7 @@ def test_a_row_is_the_same_pair_whenever_it_is_asked_for(stream: PairStream) -> 
 
 
 def test_batches_are_made_of_it_as_of_a_bank(stream: PairStream) -> None:
-    batch = make_batch(stream.get([0]), [1], torch.Generator().manual_seed(0))
+    batch = make_batch(stream.get([0]), [1], [torch.Generator().manual_seed(0)])
     assert len(stream) == 1000
     assert batch.images.isfinite().all()
     assert 0.1 < float(batch.mask.mean()) < 0.5

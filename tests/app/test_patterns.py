@@ -24,7 +24,9 @@ def sample_of(seed: int) -> Sample:
     images = random.uniform(0.5, 1.5, (2, 2, *MODEL_GRID.shape)).astype(np.float16)
     half = [n // 2 for n in MODEL_GRID.shape]
     who = np.array([seed % 2 * 2, 60 + seed, seed % 3 == 0, 0], np.float32)
-    return Sample(images, np.ones((2, *MODEL_GRID.shape), bool), np.zeros((4, *half), np.uint8), who)
+    return Sample(
+        images, np.ones((2, *MODEL_GRID.shape), bool), np.zeros((4, *half), np.uint8), images[0, 0], who
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,8 @@ def test_a_table_becomes_a_loss(bank: PairBank, capsys: pytest.CaptureFixture[st
 
     assert loss is not None
     assert loss.config == PatternConfig("learned", weight=0.25, n_pairs=5)
-    assert loss.weights_MR.shape == (2, 460)
-    assert "460 ROIs from 5 pairs" in capsys.readouterr().out
+    assert loss.weights_MR.shape == (2, 473)
+    assert "473 ROIs from 5 pairs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("table", [{"mode": "clever"}, {"mode": "learned", "wait": 1}])
@@ -98,7 +100,7 @@ def test_only_training_subjects_shape_the_pattern(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(training, "aligned_structures", lambda path, _: path.name)
     monkeypatch.setattr(training, "simulate_bank", simulate)
-    monkeypatch.setattr(training, "finish", lambda *args: written.append(args[-1]))
+    monkeypatch.setattr(training, "finish", lambda *args: written.append(args[0].pattern))
     monkeypatch.setattr(loop, "train", train)
 
     training.run(str(tmp_path / "mine.toml"), tmp_path, tmp_path / "out.safetensors", 1, "cpu", 0)

@@ -20,6 +20,7 @@ from pds_bids.models.checkpoint import (
     resolve,
     write_checkpoint,
 )
+from pds_bids.models.denoiser import N_CONTEXT
 
 BUNDLED = sorted(Path(str(files("pds_bids") / "weights")).glob("*.safetensors"))
 MIB = 2**20
@@ -175,7 +176,9 @@ def test_a_path_is_its_own_name(written):
 
 def test_the_refiner_sends_no_gradient_to_the_denoiser(model, awake):
     awake(model)
-    _, refined = model.refined(torch.randn(1, 2, 8, 4, 4, 4), torch.tensor([1]))
+    _, refined = model.refined(
+        torch.randn(1, 2, 8, 4, 4, 4), torch.tensor([1]), torch.randn(1, N_CONTEXT, 4, 4, 4)
+    )
 
     refined.bands_BKXYZ.square().sum().backward()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.denoiser import BANDS, Subbands, coordinates, one_step_estimate
+from pds_bids.models.denoiser import BANDS, N_CONTEXT, Subbands, coordinates, one_step_estimate
 
 SIZE = (5, 6, 4)
 DIRECTIONS = pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
@@ -16,13 +16,18 @@ def bands(generator) -> torch.Tensor:
 
 
 @pytest.fixture
+def context(generator) -> torch.Tensor:
+    return torch.randn((2, N_CONTEXT, *SIZE), generator=generator)
+
+
+@pytest.fixture
 def denoiser(model, awake):
     return awake(model.denoiser)
 
 
 @pytest.fixture
 def subbands(generator) -> Subbands:
-    standardiser = Subbands()
+    standardiser = Subbands(len(Modality))
     shape = (len(Modality), BANDS)
     standardiser.standardise(
         torch.randn(shape, generator=generator), 0.5 + torch.rand(shape, generator=generator)
@@ -30,13 +35,13 @@ def subbands(generator) -> Subbands:
     return standardiser
 
 
-def test_merge_undoes_split(subbands, generator):
+def test_merge_undoes_split(subbands, generator, context):
     images = torch.randn((2, len(Modality), 6, 4, 8), generator=generator)
 
     torch.testing.assert_close(subbands.merge(subbands.split(images)), images)
 
 
-def test_merge_one_takes_the_statistics_of_each_row(subbands, generator):
+def test_merge_one_takes_the_statistics_of_each_row(subbands, generator, context):
     images = torch.randn((2, len(Modality), 6, 4, 8), generator=generator)
     rows, which = torch.arange(2), torch.tensor([1, 0])
 
@@ -46,7 +51,7 @@ def test_merge_one_takes_the_statistics_of_each_row(subbands, generator):
 
 
 def test_split_standardises():
-    subbands = Subbands()
+    subbands = Subbands(len(Modality))
     subbands.standardise(torch.full((2, BANDS), 3.0), torch.full((2, BANDS), 2.0))
     constant = torch.full((1, 2, 2, 2, 2), 5.0)
 
@@ -70,50 +75,52 @@ def test_coordinates_do_not_depend_on_resolution():
     torch.testing.assert_close(torch.nn.functional.avg_pool3d(fine, 2), coarse)
 
 
-def test_an_untrained_denoiser_says_zero(model, bands):
-    assert torch.equal(model.denoiser(bands, torch.rand(2, 2)), torch.zeros_like(bands))
+def test_an_untrained_denoiser_says_zero(model, bands, context):
+    assert torch.equal(model.denoiser(bands, torch.rand(2, 2), context), torch.zeros_like(bands))
 
 
-def test_v_has_the_shape_of_its_input(denoiser, bands):
-    assert denoiser(bands, torch.full((2, 2), 0.5)).shape == bands.shape
+def test_v_has_the_shape_of_its_input(denoiser, bands, context):
+    assert denoiser(bands, torch.full((2, 2), 0.5), context).shape == bands.shape
 
 
 @DIRECTIONS
-def test_the_estimate_does_not_see_the_target(denoiser, bands, target):
+def test_the_estimate_does_not_see_the_target(denoiser, bands, target, context):
     other = bands.clone()
     other[:, target] = 100 * torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimate, source = one_step_estimate(denoiser, bands, index)
+    estimate, source = one_step_estimate(denoiser, bands, index, context)
 
-    assert torch.equal(estimate, one_step_estimate(denoiser, other, index)[0])
+    assert torch.equal(estimate, one_step_estimate(denoiser, other, index, context)[0])
     assert torch.equal(source, bands[:, 1 - target])
     assert estimate.std() > 0
 
 
 @DIRECTIONS
-def test_the_estimate_sees_the_source(denoiser, bands, target):
+def test_the_estimate_sees_the_source(denoiser, bands, target, context):
     other = bands.clone()
     other[:, 1 - target] += torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimates = [one_step_estimate(denoiser, b, index)[0] for b in (bands, other)]
+    estimates = [one_step_estimate(denoiser, b, index, context)[0] for b in (bands, other)]
 
     assert (estimates[0] - estimates[1]).abs().mean() > 0.01 * estimates[0].abs().mean()
 
 
-def test_directions_mix_in_a_batch(denoiser, bands):
-    mixed, _ = one_step_estimate(denoiser, bands, torch.tensor([0, 1]))
+def test_directions_mix_in_a_batch(denoiser, bands, context):
+    mixed, _ = one_step_estimate(denoiser, bands, torch.tensor([0, 1]), context)
 
     for row in (0, 1):
-        alone, _ = one_step_estimate(denoiser, bands[row : row + 1], torch.tensor([row]))
+        alone, _ = one_step_estimate(
+            denoiser, bands[row : row + 1], torch.tensor([row]), context[row : row + 1]
+        )
         torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_the_noise_of_a_half_noised_modality_is_estimated_from_the_other(denoiser, bands):
+def test_the_noise_of_a_half_noised_modality_is_estimated_from_the_other(denoiser, bands, context):
     other = bands.clone()
     other[:, 0] += 1.0
     u = torch.tensor([[0.0, 0.5]]).expand(2, -1)
 
-    assert not torch.allclose(denoiser(bands, u)[:, 1], denoiser(other, u)[:, 1])
-    assert not torch.allclose(denoiser(bands, u), denoiser(bands, u.flip(1)))
+    assert not torch.allclose(denoiser(bands, u, context)[:, 1], denoiser(other, u, context)[:, 1])
+    assert not torch.allclose(denoiser(bands, u, context), denoiser(bands, u.flip(1), context))

@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 
 from pds_bids.core.errors import UsageError
-from pds_bids.core.rois import RoiAtlas
+from pds_bids.core.rois import RoiAtlas, RoiGroup
+from pds_bids.core.volume import MODEL_GRID
 from pds_bids.models.checkpoint import load_checkpoint, write_checkpoint
-from pds_bids.models.pattern import PatternValues
+from pds_bids.models.pattern import CONTEXT_GROUPS, N_PLACES, PatternValues
+
+GROUPS = (RoiGroup.LIMBIC, RoiGroup.VENTRICULAR, RoiGroup.OTHER)
 
 
 @pytest.fixture
 def values() -> PatternValues:
     random = np.random.default_rng(0)
-    atlas = RoiAtlas(("a b", "c", "d"), random.uniform(-60, 60, (3, 3)), np.array([5.0, 5, 4]))
+    atlas = RoiAtlas(("a b", "c", "d"), random.uniform(-60, 60, (3, 3)), np.array([5.0, 5, 4]), GROUPS)
     return PatternValues(atlas, random.normal(size=(2, 3)), random.uniform(-1, 1, 3), 50, 20, 30)
 
 
 def assert_same(read: PatternValues, expected: PatternValues) -> None:
     assert read.atlas.names == expected.atlas.names
+    assert read.atlas.groups == expected.atlas.groups
     assert (read.n_pairs, read.n_controls, read.n_patients) == (50, 20, 30)
     np.testing.assert_allclose(read.atlas.centres_mm, expected.atlas.centres_mm, atol=1e-4)
     np.testing.assert_array_equal(read.atlas.radii_mm, expected.atlas.radii_mm)
@@ -29,9 +33,10 @@ def assert_same(read: PatternValues, expected: PatternValues) -> None:
 
 def test_a_checkpoint_gives_back_the_pattern_it_was_trained_with(model, values, tmp_path):
     path = tmp_path / "model.safetensors"
-    write_checkpoint(path, model, {}, values)
+    model.know(values)
+    write_checkpoint(path, model, {})
 
-    read = load_checkpoint(str(path)).pattern
+    read = load_checkpoint(str(path)).model.pattern
 
     assert read is not None
     assert_same(read, values)
@@ -40,11 +45,18 @@ def test_a_checkpoint_gives_back_the_pattern_it_was_trained_with(model, values, 
 def test_a_checkpoint_without_one_says_so(model, tmp_path):
     write_checkpoint(tmp_path / "model.safetensors", model, {})
 
-    assert load_checkpoint(str(tmp_path / "model.safetensors")).pattern is None
+    assert load_checkpoint(str(tmp_path / "model.safetensors")).model.pattern is None
 
 
 @pytest.mark.parametrize(
-    "damage", [{"d": [[0.0]]}, {"radii_mm": [1.0]}, {"centres_mm": [[0, 0]] * 3}, {"rho": []}]
+    "damage",
+    [
+        {"d": [[0.0]]},
+        {"radii_mm": [1.0]},
+        {"centres_mm": [[0, 0]] * 3},
+        {"rho": []},
+        {"groups": ["nowhere"] * 3},
+    ],
 )
 def test_numbers_that_do_not_belong_to_the_rois_are_a_damaged_checkpoint(model, values, tmp_path, damage):
     path = tmp_path / "model.safetensors"
@@ -54,7 +66,22 @@ def test_numbers_that_do_not_belong_to_the_rois_are_a_damaged_checkpoint(model, 
         def to_json(self) -> str:
             return text
 
-    write_checkpoint(path, model, {}, Damaged(**vars(values)))
+    model.know(Damaged(**vars(values)))
+    write_checkpoint(path, model, {})
 
     with pytest.raises(UsageError, match="damaged checkpoint"):
         load_checkpoint(str(path))
+
+
+def test_places_are_what_is_known_of_each_roi(values):
+    labels = values.atlas.labels(MODEL_GRID)
+
+    places = values.places()
+
+    assert places.shape == (N_PLACES, *MODEL_GRID.shape)
+    for roi in range(3):
+        known = [*np.abs(values.d_MR[:, roi]), values.rho_R[roi], *(GROUPS[roi] is g for g in CONTEXT_GROUPS)]
+        np.testing.assert_allclose(
+            places[:, labels == roi + 1].T, [known] * (labels == roi + 1).sum(), rtol=1e-6
+        )
+    assert not places[:, labels == 0].any()

@@ -5,9 +5,12 @@ import socket
 import numpy as np
 import pytest
 
+from pds_bids.app.anatomies import template_anatomy
+from pds_bids.core.rois import RoiGroup
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.prep.atlas import template_mask
 from pds_bids.prep.rois import roi_atlas
+from pds_bids.simulation.anatomy import FINE_GRID, Structure
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def offline(monkeypatch):
 def test_the_coordinates_come_with_nilearn(offline):
     atlas = roi_atlas.__wrapped__()
 
-    assert len(atlas) == len(set(atlas.names)) == 160 + 300
+    assert len(atlas) == len(set(atlas.names)) == 160 + 300 + 13
     assert sum("hippocampus" in name for name in atlas.names) == 4
     assert sum("amygdala" in name for name in atlas.names) == 2
     assert set(atlas.radii_mm) == {4.0, 5.0}
@@ -47,3 +50,22 @@ def test_left_is_left():
     x = np.isin(atlas.labels(MODEL_GRID), left).nonzero()[0]
 
     assert (MODEL_GRID.affine[0, 0] * x + MODEL_GRID.affine[0, 3] < 5).all()
+
+
+def test_ventricular_rois_lie_in_the_ventricles_of_the_template():
+    atlas, fluid = roi_atlas(), template_anatomy() == Structure.CSF
+    labels = atlas.labels(FINE_GRID)
+
+    ventricular = [k for k, group in enumerate(atlas.groups, 1) if group is RoiGroup.VENTRICULAR]
+
+    assert len(ventricular) == 13
+    assert all(fluid[labels == k].mean() > 0.5 for k in ventricular)
+
+
+def test_groups_go_by_name():
+    atlas = roi_atlas()
+    limbic = [n for n, group in zip(atlas.names, atlas.groups, strict=True) if group is RoiGroup.LIMBIC]
+
+    assert len(limbic) == 4 + 2 + 4 - 2  # two of the medial temporal lobe are hippocampal
+    assert all(any(part in name for part in ("hippocampus", "amygdala", "Medial")) for name in limbic)
+    assert atlas.groups.count(RoiGroup.SUBCORTICAL) == 16 + 12 + 7

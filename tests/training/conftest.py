@@ -30,7 +30,10 @@ def drawn_sample(seed: int) -> Sample:
     images = images * (1 + 0.03 * random.standard_normal((2, *images.shape)))  # as source, as target
     masks = np.stack([radius < 0.82, radius < 0.78])
     blocks = fractions.reshape(4, *(k for n in MODEL_GRID.shape for k in (n // 2, 2))).mean((2, 4, 6))
-    return Sample(images.astype(np.float16), masks, (255 * blocks).round().astype(np.uint8))
+    t1w = np.einsum("t,txyz->xyz", np.array([0.7, 1.0, 0.2, 0.02]), fractions)
+    return Sample(
+        images.astype(np.float16), masks, (255 * blocks).round().astype(np.uint8), t1w.astype(np.float16)
+    )
 
 
 @pytest.fixture(scope="session")

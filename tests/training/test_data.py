@@ -18,6 +18,10 @@ from pds_bids.training.data import (
 DIRECTIONS = pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
 
 
+def seeded(seed: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed + row) for row in range(2)]
+
+
 @pytest.fixture
 def sample(bank) -> Sample:
     return bank.get([0, 1])
@@ -106,10 +110,9 @@ def test_nothing_of_the_target_reaches_the_source(sample, target, augmented, gen
     masks[:, target] = ~masks[:, target]
 
     def batch(from_sample: Sample):
-        seeded = generator.manual_seed(3) if augmented else None
-        return make_batch(from_sample, [target] * 2, seeded)
+        return make_batch(from_sample, [target] * 2, seeded(3) if augmented else None)
 
-    before, after = batch(sample), batch(Sample(images, masks, sample.tissue))
+    before, after = batch(sample), batch(sample._replace(images=images, masks=masks))
 
     assert torch.equal(before.images[:, 1 - target], after.images[:, 1 - target])
     assert torch.equal(before.mask, after.mask)
@@ -129,20 +132,20 @@ def test_augmentation_leaves_the_target_as_it_is(sample, target):
     plain = make_batch(sample, [target] * 2, None)
     flipped = set()
     for seed in range(6):
-        augmented = make_batch(sample, [target] * 2, torch.Generator().manual_seed(seed))
-        flip = not torch.equal(augmented.mask, plain.mask)
-        expected = [t.flip(2) if flip else t for t in plain[:3]]
-        assert torch.equal(augmented.images[:, target], expected[0][:, target])
-        assert torch.equal(augmented.mask, expected[1])
-        assert torch.equal(augmented.tissue, expected[2])
-        assert not torch.equal(augmented.images[:, 1 - target], expected[0][:, 1 - target])
-        flipped.add(flip)
+        augmented = make_batch(sample, [target] * 2, seeded(seed))
+        for row, flip in enumerate(augmented.flipped.tolist()):
+            images, mask, tissue = (t[row].flip(1) if flip else t[row] for t in plain[:3])
+            assert torch.equal(augmented.images[row, target], images[target])
+            assert torch.equal(augmented.mask[row], mask)
+            assert torch.equal(augmented.tissue[row], tissue)
+            assert not torch.equal(augmented.images[row, 1 - target], images[1 - target])
+            flipped.add(flip)
     assert flipped == {True, False}
 
 
 def test_augmented_sources_stay_in_range(sample):
     for seed in range(4):
-        batch = make_batch(sample, [0, 1], torch.Generator().manual_seed(seed))
+        batch = make_batch(sample, [0, 1], seeded(seed))
         assert torch.isfinite(batch.images).all()
         assert (batch.images.min(), batch.images.max() <= 1) == (-1, True)
 
@@ -157,3 +160,38 @@ def test_halving_keeps_the_scale(sample):
     torch.testing.assert_close(coarse.images.mean(), batch.images.mean())
     torch.testing.assert_close(coarse.tissue.sum(1).mean(), batch.tissue.sum(1).mean())
     assert torch.equal(coarse.target, batch.target)
+
+
+def test_the_t1w_is_scaled_in_the_mask_of_the_source(sample):
+    batch = make_batch(sample, [0, 1], None)
+
+    assert batch.has_t1w.all()
+    for row in range(2):
+        inside = batch.mask[row, 0] > 0
+        assert batch.t1w[row, 0][inside].median().abs() < 1e-6
+        assert (batch.t1w[row, 0][~inside] == -1).all()
+
+
+def test_zeros_are_no_t1w(sample):
+    batch = make_batch(sample._replace(t1w=0 * sample.t1w), [0, 1], None)
+
+    assert not batch.has_t1w.any()
+    assert (batch.t1w == -1).all()
+
+
+def test_half_of_the_t1w_are_dropped_in_training(sample):
+    batches = [make_batch(sample, [0, 1], seeded(10 * seed)) for seed in range(8)]
+
+    for batch in batches:
+        for has, t1w in zip(batch.has_t1w, batch.t1w, strict=True):
+            assert has == bool((t1w > -1).any())
+    assert 3 <= sum(int(batch.has_t1w.sum()) for batch in batches) <= 13
+
+
+def test_rows_follow_from_their_own_generators(sample):
+    together, alone = make_batch(sample, [0, 1], seeded(3)), seeded(3)[1:]
+
+    second = make_batch(Sample(*(array[1:] for array in sample)), [1], alone)
+
+    for both, one in zip(together, second, strict=True):
+        assert torch.equal(both[1:], one)

@@ -39,7 +39,7 @@ def test_a_pair_is_simulated_where_its_generator_lives(device):
 @pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
 def test_both_stages_take_a_step(device, bank, model, generator, target):
     model.to(device)
-    batch = make_batch(bank.get([0]), [target], generator).to(device)
+    batch = make_batch(bank.get([0]), [target], [generator]).to(device)
     microstructure = partial(load_microstructure(MrConfig("slabs")).to(device), generator=generator)
     losses = {
         model.denoiser: lambda _: denoiser_loss(model, batch, False, generator),

@@ -49,7 +49,7 @@ def test_a_batch_is_never_larger_than_the_bank(bank, generator):
 def test_standardised_bands_are_standard_in_the_brain(bank, model):
     batch = make_batch(bank.get([0, 1, 2]), [0, 1, 0], None)
 
-    model.subbands.standardise(*subband_statistics([batch]))
+    model.subbands.standardise(*subband_statistics(batch.images, batch.mask))
 
     bands = model.subbands.split(batch.images)
     brain = (band_weight(batch.mask) > 0.5)[:, None].expand_as(bands)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pds_bids.core.rois import RoiAtlas
+from pds_bids.core.rois import RoiAtlas, RoiGroup
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.training.data import GROUPS, Covariate, PairBank
 from pds_bids.training.pattern import (
@@ -111,7 +111,10 @@ def test_roi_means_are_over_the_mask():
 
 
 ATLAS = RoiAtlas(
-    ("centre", "rim", "air"), np.array([[0.0, -17, 5], [40, -17, 5], [75, 70, 80]]), np.full(3, 6.0)
+    ("centre", "rim", "air"),
+    np.array([[0.0, -17, 5], [40, -17, 5], [75, 70, 80]]),
+    np.full(3, 6.0),
+    (RoiGroup.OTHER,) * 3,
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pds_bids.core.errors import UsageError
-from pds_bids.core.rois import RoiAtlas
+from pds_bids.core.rois import RoiAtlas, RoiGroup
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.models.pattern import PatternValues
 from pds_bids.training.data import halved, make_batch
@@ -26,7 +26,7 @@ def values() -> PatternValues:
     random = np.random.default_rng(0)
     names = tuple(f"roi {k}" for k in range(N_ROIS))
     centres = random.uniform((-50, -80, -50), (50, 40, 50), (N_ROIS, 3))
-    atlas = RoiAtlas(names, centres, np.full(N_ROIS, 14.0))
+    atlas = RoiAtlas(names, centres, np.full(N_ROIS, 14.0), (RoiGroup.OTHER,) * N_ROIS)
     return PatternValues(
         atlas, random.normal(0, 0.5, (2, N_ROIS)), random.uniform(-0.8, 0.8, N_ROIS), 60, 30, 30
     )
@@ -105,7 +105,7 @@ def test_rois_do_not_flip_with_the_head(values):
 def test_a_batch_says_whether_it_is_flipped(bank):
     plain, seen = make_batch(bank.get([0]), [1], None), set()
     for seed in range(6):
-        batch = make_batch(bank.get([0]), [1], torch.Generator().manual_seed(seed))
+        batch = make_batch(bank.get([0]), [1], [torch.Generator().manual_seed(seed)])
         assert batch.flipped.tolist() == [not torch.equal(batch.mask, plain.mask)]
         assert torch.equal(halved(batch).flipped, batch.flipped)
         seen.add(batch.flipped.item())
