@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.denoiser import BANDS, N_CONTEXT, Subbands, coordinates, one_step_estimate
+from pds_bids.models.denoiser import BANDS, N_CONTEXT, Subbands, coordinates, point_estimate
 
 SIZE = (5, 6, 4)
 DIRECTIONS = pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
@@ -89,9 +89,9 @@ def test_the_estimate_does_not_see_the_target(denoiser, bands, target, context):
     other[:, target] = 100 * torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimate, source = one_step_estimate(denoiser, bands, index, context)
+    estimate, source = point_estimate(denoiser, bands, index, context)
 
-    assert torch.equal(estimate, one_step_estimate(denoiser, other, index, context)[0])
+    assert torch.equal(estimate, point_estimate(denoiser, other, index, context)[0])
     assert torch.equal(source, bands[:, 1 - target])
     assert estimate.std() > 0
 
@@ -102,18 +102,16 @@ def test_the_estimate_sees_the_source(denoiser, bands, target, context):
     other[:, 1 - target] += torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimates = [one_step_estimate(denoiser, b, index, context)[0] for b in (bands, other)]
+    estimates = [point_estimate(denoiser, b, index, context)[0] for b in (bands, other)]
 
     assert (estimates[0] - estimates[1]).abs().mean() > 0.01 * estimates[0].abs().mean()
 
 
 def test_directions_mix_in_a_batch(denoiser, bands, context):
-    mixed, _ = one_step_estimate(denoiser, bands, torch.tensor([0, 1]), context)
+    mixed, _ = point_estimate(denoiser, bands, torch.tensor([0, 1]), context)
 
     for row in (0, 1):
-        alone, _ = one_step_estimate(
-            denoiser, bands[row : row + 1], torch.tensor([row]), context[row : row + 1]
-        )
+        alone, _ = point_estimate(denoiser, bands[row : row + 1], torch.tensor([row]), context[row : row + 1])
         torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-4, atol=1e-5)
 
 
