@@ -62,7 +62,7 @@ def lost_slices(image: Tensor, u: Uniform, generator: torch.Generator) -> Tensor
 
 def clipped(image: Tensor, u: Uniform, generator: torch.Generator) -> Tensor:
     """Brightest values saturate."""
-    return image.clamp(max=float(image[image > image.mean()].median()) * u(1.2, 2.0))
+    return image.clamp(max=float(image[image > image.mean()].median()) * u(1.05, 1.6))
 
 
 ARTEFACTS: tuple[tuple[float, Callable[[Tensor, Uniform, torch.Generator], Tensor]], ...] = (
