@@ -105,7 +105,15 @@ def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device
             if on_the_fly:
                 n_pairs = per_anatomy * len(members)
                 return PairStream(tuple(members.values()), n_pairs, seed, people, resolve_device(device))
-            return simulate_bank(members, per_anatomy, Path(folder) / part, seed, threads, people=people)
+            return simulate_bank(
+                members,
+                per_anatomy,
+                Path(folder) / part,
+                seed,
+                threads,
+                people=people,
+                per_head=data.get("per_head", 1),
+            )
 
         on_the_fly = data.get("on_the_fly", False)
         training = pairs("train", data["pairs_per_anatomy"], on_the_fly=on_the_fly)
