@@ -94,11 +94,13 @@ class SimulatedData:
         from pds_bids.training.data import PairBank
 
         numbers = [list(self.maps).index(name) for name in self.parts[part]]
-        people = self.table.get("people", False)
+        people, per_head = self.table.get("people", False), self.table.get("per_head", 1)
 
         def simulate(folder: Path) -> None:
             anatomies = dict(zip(numbers, self._aligned(part), strict=True))
-            simulate_bank(anatomies, per_anatomy, folder, self.seed, self.threads, people=people)
+            simulate_bank(
+                anatomies, per_anatomy, folder, self.seed, self.threads, people=people, per_head=per_head
+            )
 
         return PairBank.load(made_once(self._place(part, "pairs"), self.team, simulate))
 
