@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.distributed import Team
+    from pds_bids.training.pattern_loss import PatternConfig
+    from pds_bids.training.recipe import TrainingConfig
     from pds_bids.training.state import StateFile
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
@@ -82,54 +84,89 @@ def run(order: Order) -> int:
         return _run(order, crew)
 
 
-def _run(order: Order, crew: Team) -> int:
-    import torch
+@dataclass(frozen=True)
+class Plan:
+    """An order that has been looked up, and that nothing speaks against.
 
-    from pds_bids.models.checkpoint import ModelConfig, PdsModel
-    from pds_bids.training.loop import Run, train
+    Attributes
+    ----------
+    tables
+        Of the preset; `config` and `pattern` are what they say.
+    maps
+        Label maps by name.
+    about
+        What goes into the card: `split`, `preset`, `minutes`, `seed`.
+    """
 
+    tables: dict[str, Any]
+    config: TrainingConfig
+    pattern: PatternConfig
+    maps: dict[str, Path]
+    about: dict[str, Any]
+
+
+def plan(order: Order, processes: int) -> Plan:
+    """Read the preset, list the label maps and split them.
+
+    Raises
+    ------
+    UsageError
+        If anything in the order is wrong.
+    """
     tables = load_preset(order.preset)
-    config = training_config(tables["training"])
-    by_roi = pattern_config(tables.get("pattern", {}))
-    config.require_processes(crew.size)
+    config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))
+    config.require_processes(processes)
     maps = {path.name: path for path in label_maps(order.label_maps)}
-    parts = split(list(maps))
     minutes = order.max_minutes or (DEFAULT_MINUTES if config.timed else None)
-    about = {"split": parts, "preset": tables, "minutes": minutes, "seed": order.seed}
-    keeper = state_file(order.out, about, timed=config.timed)
+    about = {"split": split(list(maps)), "preset": tables, "minutes": minutes, "seed": order.seed}
+    return Plan(tables, config, pattern, maps, about)
+
+
+def _run(order: Order, crew: Team) -> int:
+    planned = plan(order, crew.size)
+    keeper = state_file(order.out, planned.about, timed=planned.config.timed)
     if order.restart and crew.leads:
         keeper.path.unlink(missing_ok=True)
     crew.wait()
     state = keeper.load()
     if state is not None and state.position.complete and order.out.is_file():
         print(f"{order.out} is complete; --restart trains it anew")
-        return 0
-    if crew.leads:
-        write_json(order.out.with_suffix(".split.json"), parts)
+    elif _train(order, planned, keeper, crew):
+        print(f"{order.out} is complete")
+    else:
+        print(f"the time is up; the same command goes on from {keeper.path}")
+    return 0
 
+
+def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
+    import torch
+
+    from pds_bids.models.checkpoint import ModelConfig, PdsModel
+    from pds_bids.training.loop import Run, train
+
+    tables, about, seed = planned.tables, planned.about, order.seed
+    if crew.leads:
+        write_json(order.out.with_suffix(".split.json"), about["split"])
     threads = max(1, len(os.sched_getaffinity(0)) // crew.neighbours)
     torch.set_num_threads(threads)
-    torch.manual_seed(order.seed)
+    torch.manual_seed(seed)
     model = PdsModel(ModelConfig.from_dict(tables["model"])).to(crew.device)
     folder = order.out.with_suffix(".pairs")
+    data = SimulatedData(planned.maps, about["split"], tables["data"], seed, folder, threads, crew)
     with monitors(order.tensorboard, crew.leads) as watching:
-        data = SimulatedData(maps, parts, tables["data"], order.seed, folder, threads, crew)
         training, calibration = data.training(), data.calibration()
-        pattern = pattern_loss(by_roi, training, order.seed)
+        pattern = pattern_loss(planned.pattern, training, seed)
         if pattern is not None:
             model.know(pattern.values)
 
         def save() -> None:
             finish(model, training, calibration, {**about, "pairs": len(training)}, order.out)
 
-        complete = train(
-            model, training, config, Run(minutes, crew, keeper, watching), order.seed, save, pattern
-        )
+        run = Run(about["minutes"], crew, keeper, watching)
+        complete = train(model, training, planned.config, run, seed, save, pattern)
     if complete:
         data.discard()
-    else:
-        print(f"the time is up; the same command goes on from {keeper.path}", flush=True)
-    return 0
+    return complete
 
 
 def state_file(out: Path, about: dict[str, Any], *, timed: bool) -> StateFile:

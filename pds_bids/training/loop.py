@@ -155,12 +155,11 @@ def run_stage(
             loss = learner.step(progress)
             if run.team.leads:
                 report(run, learner, loss, now, start)
+    if stop > 0:
+        raise stopped_by(int(stop))
     if progress >= 1:
         setattr(objective.model, name, learner.ema.network)
-        return True
-    if stop != TIME_IS_UP:
-        raise stopped_by(int(stop))
-    return False
+    return progress >= 1
 
 
 def report(run: Run, learner: Learner, loss: float, began: float, start: float) -> None:
