@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from pds_bids.app.anatomies import template_anatomy
-from pds_bids.app.bank import simulated_sample
+from pds_bids.app.bank import simulated_samples
 from pds_bids.app.simulation import simulate
 from pds_bids.simulation.cohort import plan_cohort
 
@@ -61,7 +61,7 @@ def cost_of_pairs(n: int, device: str, people: bool) -> Cost:
     anatomy = template_anatomy()
 
     def sample(seed: int) -> object:
-        return simulated_sample(anatomy, seed, people=people, device=device)
+        return simulated_samples(anatomy, seed, people=people, device=device)
 
     sample(n)
     return cost(lambda: [sample(seed) for seed in range(n)], n)

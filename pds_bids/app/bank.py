@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pds_bids.training.data import PairBank, Sample
 
 
-def simulated_sample(
-    structures: NDArray[np.uint8], seed: int, *, people: bool = False, device: str = "cpu"
-) -> Sample:
-    """One random pair from one anatomy, as a bank stores it.
+def simulated_samples(
+    structures: NDArray[np.uint8], seed: int, n: int = 1, *, people: bool = False, device: str = "cpu"
+) -> list[Sample]:
+    """Random pairs of one random variant of an anatomy, as a bank stores them.
 
     Parameters
     ----------
@@ -31,17 +31,25 @@ def simulated_sample(
         (160, 192, 176) `Structure` codes.
     seed
         Everything random follows from it.
+    n
+        Pairs, each by other scanners: the head takes most of the time.
     people
         Whether age (20 to 90 years) and disease (one of the three groups) change the regions, which takes
-        twice the time; the anatomies' own ages and diseases show without it.
+        longer; the anatomies' own ages and diseases show without it.
     """
+    import torch
+
+    pairs, person = _pairs(torch.from_numpy(structures).to(device), seed, n, people)
+    return [_sample(pair, person) for pair in pairs]
+
+
+def _sample(pair: Pair, person: Person | None) -> Sample:
     import torch
     from torch.nn import functional as F
 
     from pds_bids.core.modality import Modality
     from pds_bids.training.data import Sample, masked_median
 
-    pair, person = _pair(torch.from_numpy(structures).to(device), seed, people)
     images = torch.stack(
         [
             torch.stack([role[m] / masked_median(role[m], pair.masks[m]) for m in Modality])
@@ -59,20 +67,20 @@ def simulated_sample(
     )
 
 
-def _pair(structures: Tensor, seed: int, people: bool) -> tuple[Pair, Person | None]:
-    """The pair of a seed; of one derived from it where a person's regions have no room for their changes."""
+def _pairs(structures: Tensor, seed: int, n: int, people: bool) -> tuple[list[Pair], Person | None]:
+    """The pairs of a seed; of one derived from it where a person's regions have no room for their changes."""
     import torch
 
     from pds_bids.simulation.atrophy import VolumesNotReached
     from pds_bids.simulation.disease import draw_anybody
-    from pds_bids.simulation.pairs import simulate_pair
+    from pds_bids.simulation.pairs import simulate_pairs
 
     generator = torch.Generator(structures.device).manual_seed(seed)
     person = draw_anybody(generator) if people else None
     try:
-        return simulate_pair(structures, generator, person=person), person
+        return simulate_pairs(structures, generator, n, person=person), person
     except VolumesNotReached:
-        return _pair(structures, derived_seed(seed, "another person"), people)
+        return _pairs(structures, derived_seed(seed, "another person"), n, people)
 
 
 def _covariates(person: Person | None) -> NDArray[np.float32]:
@@ -95,9 +103,9 @@ def _fill(
 
     torch.set_num_threads(1)
     bank = PairBank.load(folder, "r+")
-    for row in rows:
-        seed_of_row = derived_seed(seed, "pair", anatomy, row)
-        bank.put(row, simulated_sample(structures, seed_of_row, people=people), anatomy)
+    samples = simulated_samples(structures, derived_seed(seed, "head", rows.start), len(rows), people=people)
+    for row, sample in zip(rows, samples, strict=True):
+        bank.put(row, sample, anatomy)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class PairStream:
     seed
         Pair `i` follows from it and `i`.
     people
-        As for `simulated_sample`.
+        As for `simulated_samples`.
     device
         Where pairs are simulated.
     """
@@ -134,13 +142,14 @@ class PairStream:
         from pds_bids.training.data import Sample
 
         samples = [
-            simulated_sample(
+            sample
+            for row in rows
+            for sample in simulated_samples(
                 self.anatomies[row % len(self.anatomies)],
                 derived_seed(self.seed, "pair", row),
                 people=self.people,
                 device=self.device,
             )
-            for row in rows
         ]
         return Sample(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
 
@@ -153,24 +162,29 @@ def simulate_bank(
     processes: int,
     *,
     people: bool = False,
+    per_head: int = 1,
 ) -> PairBank:
-    """Fill a bank with `per_anatomy` variants of each anatomy.
+    """Fill a bank with `per_anatomy` pairs of each anatomy.
 
     Parameters
     ----------
     anatomies
         Number of the anatomy -> (160, 192, 176) `Structure` codes.
     people
-        As for `simulated_sample`.
+        As for `simulated_samples`.
+    per_head
+        Pairs scanned of each random variant of an anatomy.
     """
     from pds_bids.training.data import PairBank
 
     PairBank.create(folder, len(anatomies) * per_anatomy)
     with ProcessPoolExecutor(processes) as pool:
-        jobs = [
-            pool.submit(_fill, folder, s, number, range(k * per_anatomy, (k + 1) * per_anatomy), seed, people)
-            for k, (number, s) in enumerate(sorted(anatomies.items()))
-        ]
+        jobs = []
+        for k, (number, structures) in enumerate(sorted(anatomies.items())):
+            end = (k + 1) * per_anatomy
+            for start in range(k * per_anatomy, end, per_head):
+                rows = range(start, min(start + per_head, end))
+                jobs.append(pool.submit(_fill, folder, structures, number, rows, seed, people))
         for job in jobs:
             job.result()
     return PairBank.load(folder)

@@ -13,6 +13,7 @@ from pds_bids.simulation.anatomy import Structure
 from pds_bids.simulation.physics import (
     TissueProperties,
     gre_signal,
+    mprage_signal,
     spin_echo_signal,
     tissue_properties,
     trace_signal,
@@ -34,8 +35,8 @@ class Acquisition:
         Displacement along the phase axis (y) per unit of field.
     bias_sd
         Standard deviation of the logarithm of the bias field that N4 left.
-    tr_ms, te_ms, flip_deg, b_value
-        Contrast; b in s/mm2.
+    tr_ms, te_ms, ti_ms, flip_deg, b_value
+        Contrast; the inversion time of T1w only, b in s/mm2.
     noise
         Standard deviation of one volume, relative to cortex without diffusion weighting.
     n_volumes
@@ -44,6 +45,21 @@ class Acquisition:
         Through-slice gradient at the cavities in microtesla per metre; 0 where a spin echo refocuses it.
     inflow
         Brightening of ventricular CSF by fresh spins.
+    sulcal, sulcal_sd
+        Brightness of sulcal fluid relative to what the table says, and how it varies from place to place
+        (logarithm): it is a mixture of fluid, vessels and membranes.
+    venous
+        Share of the signal that a voxel full of veins loses.
+    primary
+        Share of the signal that primary cortex, rich in myelin and iron, lacks.
+    gain_sd
+        Standard deviation of the logarithm of what each structure's signal differs from the table's.
+    texture_sd
+        Standard deviation of the texture within tissues.
+    gamma
+        Exponent that the reconstruction's scaling applies to relative intensities.
+    rigid_mm, rigid_deg
+        Standard deviation of the misalignment along and about each axis.
     """
 
     fwhm_mm: tuple[float, float, float]
@@ -51,12 +67,22 @@ class Acquisition:
     bias_sd: float
     tr_ms: float = 0.0
     te_ms: float = 0.0
+    ti_ms: float = 0.0
     flip_deg: float = 90.0
     b_value: float = 0.0
     noise: float = 0.0
     n_volumes: int = 1
     dropout: float = 0.0
     inflow: float = 1.0
+    sulcal: float = 1.0
+    sulcal_sd: float = 0.0
+    venous: float = 0.0
+    primary: float = 0.0
+    gain_sd: float = 0.0
+    texture_sd: float = 0.0
+    gamma: float = 1.0
+    rigid_mm: float = 0.2
+    rigid_deg: float = 0.2
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -71,8 +97,17 @@ def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquis
         return uniform(generator, low, high)
 
     sign = 1.0 if u(0, 1) < 0.5 else -1.0
-    in_plane, slice_mm = u(2.0, 4.0), u(2.0, 4.5)
-    scan = Acquisition((in_plane, in_plane, slice_mm), shift_mm=sign * u(0, 10), bias_sd=u(0.03, 0.18))
+    in_plane, slice_mm = u(2.0, 4.0), u(2.0, 5.5)
+    scan = Acquisition(
+        (in_plane, in_plane, slice_mm),
+        shift_mm=sign * u(0, 10),
+        bias_sd=u(0.03, 0.3),
+        gain_sd=u(0.02, 0.12),
+        texture_sd=u(0.01, 0.08),
+        gamma=u(0.8, 1.25),
+        rigid_mm=u(0.1, 0.7),
+        rigid_deg=u(0.1, 0.6),
+    )
     return PROTOCOLS[modality](scan, u)
 
 
@@ -87,21 +122,76 @@ def reference_acquisition(modality: Modality, generator: torch.Generator) -> Acq
         return uniform(generator, low, high)
 
     sign = 1.0 if u(0, 1) < 0.5 else -1.0
-    scan = Acquisition((u(2.2, 3.0),) * 3, shift_mm=sign * u(0, 3), bias_sd=u(0.01, 0.05))
-    return REFERENCES[modality](scan)
+    scan = Acquisition(
+        (u(2.0, 2.6),) * 3,
+        shift_mm=sign * u(0, 5),
+        bias_sd=u(0.01, 0.08),
+        gain_sd=u(0.02, 0.06),
+        texture_sd=u(0.02, 0.08),
+        gamma=u(0.95, 1.1),
+    )
+    return REFERENCES[modality](scan, u)
 
 
-def _reference_bold(scan: Acquisition) -> Acquisition:
+def random_t1w(generator: torch.Generator) -> Acquisition:
+    """Draw a magnetisation-prepared T1w protocol, and what registration to a source leaves of it."""
+
+    def u(low: float, high: float) -> float:
+        return uniform(generator, low, high)
+
+    return Acquisition(
+        (u(1.0, 2.5),) * 3,  # 1 to 1.5 mm, and an interpolation to the model grid
+        shift_mm=0.0,
+        bias_sd=u(0.02, 0.15),
+        tr_ms=u(1900, 2600),
+        ti_ms=u(850, 1100),
+        noise=u(0.01, 0.05),
+        te_ms=u(2.2, 4.0),
+        flip_deg=u(7, 10),
+        gain_sd=u(0.01, 0.05),
+        texture_sd=u(0.01, 0.03),
+        sulcal_sd=u(0.1, 0.3),
+        venous=u(0.0, 0.4),
+        primary=u(-0.06, 0.0),
+        rigid_mm=u(0.2, 0.6),
+        rigid_deg=u(0.1, 0.4),
+    )
+
+
+def _reference_bold(scan: Acquisition, u: Uniform) -> Acquisition:
     """OASIS-like: TR 2.2 s, TE 30 ms, 90 degrees."""
-    return replace(scan, tr_ms=2200, te_ms=30, flip_deg=90, noise=0.02, n_volumes=50, dropout=90, inflow=1.15)
+    return replace(
+        scan,
+        tr_ms=2200,
+        te_ms=30,
+        flip_deg=90,
+        noise=0.02,
+        n_volumes=50,
+        dropout=u(120, 300),
+        inflow=u(1.15, 1.5),
+        sulcal=u(1.15, 1.75),
+        sulcal_sd=u(0.15, 0.3),
+        venous=u(0.3, 0.6),
+        primary=u(0.02, 0.08),
+    )
 
 
-def _reference_dwi(scan: Acquisition) -> Acquisition:
+def _reference_dwi(scan: Acquisition, u: Uniform) -> Acquisition:
     """One shell at b = 1000 s/mm2, TR 9 s, TE 85 ms."""
-    return replace(scan, tr_ms=9000, te_ms=85, b_value=1000, noise=0.05, n_volumes=30)
+    return replace(
+        scan,
+        tr_ms=9000,
+        te_ms=85,
+        b_value=1000,
+        noise=0.05,
+        n_volumes=30,
+        sulcal=u(0.75, 1.1),
+        sulcal_sd=u(0.1, 0.25),
+        venous=u(0.2, 0.5),
+    )
 
 
-REFERENCES: Mapping[Modality, Callable[[Acquisition], Acquisition]] = {
+REFERENCES: Mapping[Modality, Callable[[Acquisition, Uniform], Acquisition]] = {
     Modality.BOLD: _reference_bold,
     Modality.DWI: _reference_dwi,
 }
@@ -115,8 +205,12 @@ def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
         flip_deg=u(50, 90),
         noise=u(0.01, 0.03),
         n_volumes=50,
-        dropout=u(30, 180),
-        inflow=u(1.0, 1.35),
+        dropout=u(50, 350),
+        inflow=u(1.0, 1.7),
+        sulcal=u(0.9, 2.1),
+        sulcal_sd=u(0.1, 0.4),
+        venous=u(0.1, 0.8),
+        primary=u(0.0, 0.12),
     )
 
 
@@ -128,6 +222,10 @@ def _diffusion_shell(scan: Acquisition, u: Uniform) -> Acquisition:
         b_value=u(700, 1300) if u(0, 1) < 0.75 else u(1300, 2500),
         noise=u(0.03, 0.07),
         n_volumes=round(u(6, 40)),
+        sulcal=u(0.6, 1.4),
+        sulcal_sd=u(0.1, 0.35),
+        venous=u(0.0, 0.6),
+        primary=u(-0.05, 0.05),
     )
 
 
@@ -169,3 +267,12 @@ SIGNALS: Mapping[Modality, Callable[[TissueProperties, Tensor, Acquisition], Ten
     Modality.BOLD: _bold_signal,
     Modality.DWI: _trace_signal,
 }
+
+
+def t1w_magnetisation(tissue: TissueProperties, scan: Acquisition) -> Tensor:
+    """T1-weighted signal relative to that of average cortex."""
+
+    def signal(of: TissueProperties) -> Tensor:
+        return mprage_signal(of, scan.tr_ms, scan.ti_ms, scan.te_ms, scan.flip_deg)
+
+    return signal(tissue) / float(signal(tissue_properties())[Structure.CORTEX])

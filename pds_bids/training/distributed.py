@@ -7,6 +7,7 @@ numbers and gradients, nothing else.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -69,7 +70,11 @@ class Team:
 
     def learner(self, objective: nn.Module) -> nn.Module:
         """A module whose gradients are the mean over all processes. Its parameters become the leader's."""
-        return objective if self.size == 1 else DistributedDataParallel(objective, broadcast_buffers=False)
+        if self.size == 1:
+            return objective
+        # It minds the strides of axes that have one element, where there is nothing to stride over.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        return DistributedDataParallel(objective, forward_sync_buffers=False)
 
 
 def keep_to_itself(learner: nn.Module) -> AbstractContextManager[None]:

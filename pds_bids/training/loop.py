@@ -154,37 +154,33 @@ def run_stage(
                 break
             loss = learner.step(progress)
             if run.team.leads:
-                tell(run.monitors, learner, progress, loss, now, start)
+                report(run, learner, loss, now, start)
+    if stop > 0:
+        raise stopped_by(int(stop))
     if progress >= 1:
         setattr(objective.model, name, learner.ema.network)
-        return True
-    if stop != TIME_IS_UP:
-        raise stopped_by(int(stop))
-    return False
+    return progress >= 1
 
 
-def tell(
-    monitors: Sequence[Monitor], learner: Learner, progress: float, loss: float, began: float, start: float
-) -> None:
-    """Report the step that has just been taken; times are those of `time.monotonic`.
+def report(run: Run, learner: Learner, loss: float, began: float, start: float) -> None:
+    """Tell the monitors of the step that has just been taken.
 
     Parameters
     ----------
-    progress
-        At which it was taken.
     began, start
-        When the step and the stage began.
+        When the step and the stage began, in `time.monotonic()`.
     """
     objective, now = learner.objective, time.monotonic()
-    report = Report(
+    progress = objective.stage.progress(learner.steps, now - start, run.minutes)
+    step = Report(
         stage=objective.feed.stage,
         step=learner.steps,
-        progress=progress,
+        progress=min(progress, 1.0),
         loss=loss,
-        learning_rate=learner.learning_rate(progress),
+        learning_rate=learner.optimiser.param_groups[0]["lr"],
         pairs=objective.batch_size(progress),
         seconds=now - began,
-        seconds_left=(now - start) * (1 - progress) / progress if progress > 0 else math.nan,
+        seconds_left=max(0.0, (now - start) * (1 - progress) / progress),
     )
-    for monitor in monitors:
-        monitor(report, lambda: objective.look(learner.ema.network, progress))
+    for monitor in run.monitors:
+        monitor(step, lambda: objective.look(learner.ema.network, progress))

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from pds_bids.core.errors import TemporaryError, UsageError
@@ -107,9 +107,9 @@ class StateFile:
         partial = self.path.with_name(f"{self.path.name}.partial")
         try:
             partial.parent.mkdir(parents=True, exist_ok=True)
-            save_file({k: t.cpu().contiguous() for k, t in tensors.items()}, partial, metadata)
+            partial.write_bytes(save({k: t.contiguous() for k, t in tensors.items()}, metadata))
             os.replace(partial, self.path)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             raise TemporaryError(
                 f"{self.path}: the state of the training cannot be written ({error})"
             ) from error

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pds_bids.app.anatomies import template_anatomy
-from pds_bids.app.bank import PairStream, simulated_sample
+from pds_bids.app.bank import PairStream, simulated_samples
 from pds_bids.core.seeds import derived_seed
 from pds_bids.simulation.atrophy import VolumesNotReached
 from pds_bids.simulation.disease import Person, draw_anybody
@@ -40,15 +40,17 @@ def test_a_person_whose_head_cannot_be_made_is_replaced_by_another(
 ) -> None:
     from pds_bids.simulation import pairs
 
-    simulate_pair, drawn = pairs.simulate_pair, []
+    simulate_pairs, drawn = pairs.simulate_pairs, []
 
-    def first_fails(structures: torch.Tensor, generator: torch.Generator, person: Person) -> pairs.Pair:
+    def first_fails(
+        structures: torch.Tensor, generator: torch.Generator, n: int, person: Person
+    ) -> list[pairs.Pair]:
         drawn.append(person)
         if len(drawn) == 1:
             raise VolumesNotReached("no room")
-        return simulate_pair(structures, generator, person=None)
+        return simulate_pairs(structures, generator, n, person=None)
 
-    monkeypatch.setattr(pairs, "simulate_pair", first_fails)
+    monkeypatch.setattr(pairs, "simulate_pairs", first_fails)
     sample = stream.get([5])
     assert len(drawn) == 2
     assert drawn[0].age != drawn[1].age == pytest.approx(sample.covariates[0, Covariate.AGE], rel=1e-6)
@@ -65,7 +67,7 @@ def test_pairs_of_people_say_who_they_are(stream: PairStream) -> None:
     person = draw_anybody(torch.Generator().manual_seed(derived_seed(3, "pair", 7)))
 
     known, unknown = (
-        simulated_sample(template_anatomy(), derived_seed(3, "pair", 7), people=people).covariates
+        simulated_samples(template_anatomy(), derived_seed(3, "pair", 7), people=people)[0].covariates
         for people in (True, False)
     )
 

@@ -8,7 +8,8 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
 from pds_bids.simulation.field import field_map
-from pds_bids.simulation.pairs import Pair, closing, simulate_pair
+from pds_bids.simulation.masks import closing
+from pds_bids.simulation.pairs import Pair, simulate_pair, simulate_pairs
 from pds_bids.simulation.smoothing import gaussian_blur
 
 
@@ -39,7 +40,19 @@ def test_a_pair_follows_from_its_seed(phantom, pair, still):
         assert torch.equal(again.targets[modality], pair.targets[modality])
         assert torch.equal(again.masks[modality], pair.masks[modality])
         assert not torch.allclose(still.targets[modality], pair.targets[modality])
+    assert torch.equal(again.t1w, pair.t1w)
     assert torch.equal(again.structures, pair.structures)
+
+
+def test_one_body_is_scanned_again_by_others(phantom, pair):
+    first, second = simulate_pairs(phantom, torch.Generator().manual_seed(1), 2)
+
+    assert torch.equal(first.structures, second.structures)
+    for modality in Modality:
+        assert torch.equal(first.sources[modality], pair.sources[modality])
+        assert not torch.allclose(first.sources[modality], second.sources[modality])
+        assert not torch.allclose(first.targets[modality], second.targets[modality])
+    assert not torch.allclose(first.t1w, second.t1w)
 
 
 def test_shapes(pair):
@@ -47,6 +60,7 @@ def test_shapes(pair):
     for modality in Modality:
         assert pair.targets[modality].shape == pair.masks[modality].shape == MODEL_GRID.shape
         assert (pair.targets[modality].dtype, pair.masks[modality].dtype) == (torch.float32, torch.bool)
+    assert (pair.t1w.shape, pair.t1w.dtype) == (MODEL_GRID.shape, torch.float32)
     assert pair.tissue.shape == (3, *MODEL_GRID.shape)
     assert (pair.structures.shape, pair.structures.dtype) == (FINE_SHAPE, torch.uint8)
 
@@ -81,7 +95,8 @@ def test_the_two_masks_differ_in_their_errors(pair):
 
 
 def test_tissue_is_the_truth_of_the_anatomy(still, phantom):
-    assert torch.equal(still.structures, phantom)
+    moved = still.structures != phantom
+    assert set(still.structures[moved].tolist()) <= {int(Structure.SULCAL), int(Structure.CORTEX)}
     total = still.tissue.sum(0)
     assert total.max() <= 1
     assert still.tissue.flatten(1).amax(1).tolist() == [1.0, 1.0, 1.0]
@@ -97,6 +112,15 @@ def test_contrast_is_that_of_the_modality(still, phantom):
 
     assert mean(Modality.BOLD, Structure.CSF) > mean(Modality.BOLD, Structure.WHITE)
     assert mean(Modality.DWI, Structure.CSF) < 0.7 * mean(Modality.DWI, Structure.WHITE)
+
+
+def test_t1w_shows_white_matter_brightest_and_fluid_darkest(still):
+    means = [
+        float(still.t1w[block_share(still.structures, s) == 1].mean())
+        for s in (Structure.WHITE, Structure.CORTEX, Structure.CSF)
+    ]
+
+    assert means == sorted(means, reverse=True)
 
 
 def test_the_static_field_is_bad_near_the_cavities(generator):
