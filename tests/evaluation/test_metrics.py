@@ -189,9 +189,7 @@ def test_the_sharpness_of_a_gaussian_blur_is_known(texture, ball, sigma_mm):
     f = np.linspace(*SHARPNESS_BAND, 200)
     left = np.exp(-((2 * np.pi * f * sigma_mm) ** 2))
 
-    assert sharpness(blurred, texture, ball) == pytest.approx(
-        (left * f**2).sum() / (f**2).sum(), rel=0.05
-    )
+    assert sharpness(blurred, texture, ball) == pytest.approx((left * f**2).sum() / (f**2).sum(), rel=0.05)
 
 
 def test_sharpness_looks_at_its_band_only(ball):
