@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,21 +154,23 @@ class Outputs:
         import torch
 
         from pds_bids.models.schedule import ddim
+        from pds_bids.training.data import Batch
 
         k, subbands = self.case.target, self.model.subbands
-        bands = subbands.split(self.batch.images).repeat(N_DRAWS, 1, 1, 1, 1, 1)
+        batch = Batch(*(t.repeat(N_DRAWS, *[1] * (t.ndim - 1)) for t in self.batch))
+        bands, context = subbands.split(batch.images), self.model.context(batch.t1w, batch.has_t1w)
         noise = torch.randn(bands[:, k].shape, generator=torch.Generator().manual_seed(self.case.seed))
 
         def predict_v(x_BKXYZ: Tensor, u_B: Tensor) -> Tensor:
             bands[:, k] = x_BKXYZ
             times = torch.zeros(bands.shape[:2], device=bands.device)
             times[:, k] = u_B
-            v: Tensor = self.model.denoiser(bands, times)[:, k]
+            v: Tensor = self.model.denoiser(bands, times, context)[:, k]
             return v
 
         with torch.inference_mode():
             drawn = ddim(predict_v, noise.to(bands.device), STEPS)
-            return relative(subbands.merge_one(drawn, self.batch.target.expand(N_DRAWS))[:, 0])
+            return relative(subbands.merge_one(drawn, batch.target)[:, 0])
 
 
 def estimate(outputs: Outputs) -> Prediction:
@@ -194,10 +196,18 @@ def refined(outputs: Outputs) -> Prediction:
     return Prediction(relative(image[0, 0]), sd[0, 0].cpu().numpy())
 
 
+def without_t1w(outputs: Outputs) -> Prediction:
+    """The refined estimate of a subject who has no T1w."""
+    batch = outputs.case.batch
+    blind = batch._replace(has_t1w=batch.has_t1w & False)
+    return refined(replace(outputs, case=replace(outputs.case, batch=blind)))
+
+
 KINDS: dict[str, Callable[[Outputs], Prediction]] = {
     "estimate": estimate,
     "draw": draw,
     "draws": draws,
+    "no-t1w": without_t1w,
     "refined": refined,
 }
 """What of a checkpoint can be scored."""
@@ -208,6 +218,7 @@ MAIN_ROWS = {
     "PDM, 1 step": "estimate",
     f"PDM, {STEPS} steps, K = 1": "draw",
     f"PDM, {STEPS} steps, K = {N_DRAWS}": "draws",
+    f"{MAIN}, no T1w": "no-t1w",
     MAIN: "refined",
 }
 """Rows of the main checkpoint, and the kind of each."""

@@ -166,8 +166,9 @@ def train(preset: str, label_maps: Path, out: Path, max_minutes: float, device: 
     cls=SpaceSeparated,
     callback=_words,
     metavar="KIND",
-    default=("estimate", "draw", "draws", "refined"),
-    help="What of MODEL is scored: the one-step estimate, a draw, the mean of draws, the refined estimate.",
+    default=("estimate", "draw", "draws", "no-t1w", "refined"),
+    help="What of MODEL is scored: the one-step estimate, a draw, the mean of draws, the refined estimate "
+    "without and with the T1w.",
 )
 @click.option("--baselines/--no-baselines", default=True, help="Score what needs no network, too.")
 @click.option(
