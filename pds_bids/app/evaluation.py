@@ -86,6 +86,28 @@ class Plan:
     n_fit: int = 60
     seed: int = 0
 
+    @property
+    def rivals(self) -> list[Rival]:
+        """What `compare` says."""
+        return [Rival.parse(text) for text in self.compare]
+
+    def check(self) -> None:
+        """Meet a mistake before anything is simulated.
+
+        Raises
+        ------
+        UsageError
+            If there is no such kind, or two rows have the same name.
+        """
+        unknown = [kind for kind in self.methods if kind not in KINDS]
+        if unknown:
+            raise UsageError(f"--methods {' '.join(unknown)}: choose from {', '.join(KINDS)}")
+        taken = set(MAIN_ROWS)
+        for rival in self.rivals:
+            if rival.row in taken:
+                raise UsageError(f"--compare {rival.row}: there is such a row already; give it another name")
+            taken.add(rival.row)
+
 
 def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
     """Label maps that the checkpoint's card lists as `part` of its split.
@@ -125,14 +147,15 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     from pds_bids.synthesis.pipeline import resolve_device
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    rivals = [Rival.parse(text) for text in plan.compare]
-    checkpoints = {name: load_checkpoint(name) for name in (plan.model, *(rival.model for rival in rivals))}
+    plan.check()
+    names = (plan.model, *(rival.model for rival in plan.rivals))
+    checkpoints = {name: load_checkpoint(name) for name in names}
     for checkpoint in checkpoints.values():
         checkpoint.model.to(resolve_device(device))
     test = maps_of(checkpoints[plan.model], "test", label_maps_dir)
     refuse_leaks(checkpoints, set(test))
     with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
-        contestants = list(_contestants(plan, rivals, checkpoints, label_maps_dir, Path(folder) / "fit"))
+        contestants = list(_contestants(plan, checkpoints, label_maps_dir, Path(folder) / "fit"))
         bank = _simulated(test, plan.n_subjects, Path(folder) / "test", derived_seed(plan.seed, "evaluate"))
         start = time.monotonic()
         scores = list(scored(bank, contestants, plan.seed))
@@ -173,15 +196,11 @@ def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
 
 def _contestants(
     plan: Plan,
-    rivals: Sequence[Rival],
     checkpoints: Mapping[str, Checkpoint],
     label_maps_dir: Path,
     folder: Path,
 ) -> Iterator[Contestant]:
     """In the order of the table: baselines, rivals, and the main model with the main method last."""
-    unknown = set(plan.methods) - set(KINDS)
-    if unknown:
-        raise UsageError(f"--methods {' '.join(unknown)}: choose from {', '.join(KINDS)}")
     main = checkpoints[plan.model]
     if plan.baselines:
         yield methods.unfitted_baselines(main.model)
@@ -189,7 +208,7 @@ def _contestants(
         maps = maps_of(main, "train", label_maps_dir)
         chosen = dict(list(maps.items())[: plan.n_fit])
         yield methods.fitted_baselines(_simulated(chosen, plan.n_fit, folder, derived_seed(plan.seed, "fit")))
-    for rival in rivals:
+    for rival in plan.rivals:
         yield methods.network(checkpoints[rival.model].model, {rival.row: rival.kind})
     rows = {row: kind for row, kind in MAIN_ROWS.items() if kind in plan.methods or row == MAIN}
     yield methods.network(main.model, rows)

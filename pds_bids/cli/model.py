@@ -149,7 +149,7 @@ def train(preset: str, label_maps: Path, out: Path, max_minutes: float, device: 
     return training.run(preset, label_maps, out, max_minutes, device, seed)
 
 
-@pds_model.command()
+@pds_model.command(cls=BidsAppCommand)
 @_label_maps
 @click.option("--out", type=_File, required=True, help="Table to write (.tsv).")
 @click.option(

@@ -197,6 +197,20 @@ def test_a_rival_that_cannot_be_read(text: str) -> None:
         Rival.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("plan", "fault"),
+    [
+        (Plan(methods=("estimate", "sharpest")), "--methods sharpest: choose from estimate"),
+        (Plan(compare=("U-Net=a", "U-Net=b")), "--compare U-Net: .* another name"),
+        (Plan(compare=(f"{MAIN}=a",)), "another name"),
+        (Plan(compare=("U-Net:sharpest=a",)), "ROW"),
+    ],
+)
+def test_a_plan_that_cannot_be(plan: Plan, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        plan.check()
+
+
 def test_a_model_that_has_seen_the_test_maps_is_refused(model: PdsModel) -> None:
     def trained_on(*maps: str) -> Checkpoint:
         return Checkpoint(model, {"split": {"train": list(maps)}}, "", "")
