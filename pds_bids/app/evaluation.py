@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -148,10 +148,11 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     plan.check()
+    where = resolve_device(device)
     names = (plan.model, *(rival.model for rival in plan.rivals))
     checkpoints = {name: load_checkpoint(name) for name in names}
     for checkpoint in checkpoints.values():
-        checkpoint.model.to(resolve_device(device))
+        checkpoint.model.to(where)
     test = maps_of(checkpoints[plan.model], "test", label_maps_dir)
     refuse_leaks(checkpoints, set(test))
     with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
@@ -163,20 +164,25 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     rows = compare(scores, MAIN, plan.seed)
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
-    about = {
-        "created": now().isoformat(timespec="seconds"),
-        "command": shlex.join(["pds-model", *sys.argv[1:]]),
-        "plan": asdict(plan),
-        "test_maps": list(test),
-        "models": {checkpoint.name: checkpoint.sha256 for checkpoint in checkpoints.values()},
-        "main": MAIN,
-        "seconds_per_subject": round(seconds, 1),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {resolve_device(device)}",
-        "software": software_versions(),
-    }
+    about = provenance(plan, checkpoints, test) | {"device": where, "seconds_per_subject": round(seconds, 1)}
     write_json(out.with_suffix(".json"), about | {"rows": rows})
     print(table, end="")
     return 0
+
+
+def provenance(plan: Plan, checkpoints: Mapping[str, Checkpoint], test: Iterable[str]) -> dict[str, Any]:
+    """How the numbers came about."""
+    return {
+        "created": now().isoformat(timespec="seconds"),
+        "command": shlex.join(["pds-model", *sys.argv[1:]]),
+        **asdict(plan),
+        "test_maps": list(test),
+        "weights_sha256": {name: checkpoint.sha256 for name, checkpoint in checkpoints.items()},
+        "main": MAIN,
+        "machine": platform.machine(),
+        "threads": len(os.sched_getaffinity(0)),
+        "software": software_versions(),
+    }
 
 
 def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:

@@ -63,7 +63,8 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert [row[:2] for row in rows[1:]] == [[target, m] for target in ("bold", "dwi") for m in methods]
     about = json.loads(table.with_suffix(".json").read_text())
     assert [[row["target"], row["method"]] for row in about["rows"]] == [row[:2] for row in rows[1:]]
-    assert (about["test_maps"], about["plan"]["seed"]) == (["seg_2.nii.gz"], 0)
+    assert (about["test_maps"], about["seed"]) == (["seg_2.nii.gz"], 0)
+    assert list(about["weights_sha256"]) == [str(checkpoint)]
     numbers = {row["method"]: row for row in about["rows"] if row["target"] == "dwi"}
     assert numbers["rival"]["psnr_db"] == numbers["PDM, 1 step"]["psnr_db"]
     assert numbers[MAIN]["main_gain_psnr_db"] == [0, 0, 0]
