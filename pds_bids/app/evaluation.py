@@ -94,14 +94,14 @@ def run(model: str, label_maps_dir: Path, out: Path, n_subjects: int, device: st
 def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
     from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
     from pds_bids.training.data import make_batch
-    from pds_bids.training.finish import CALIBRATED_LEVEL, predict
+    from pds_bids.training.finish import predict
 
     templates = model.templates.cpu().numpy()
     for row in range(len(bank)):
         for index, target in enumerate(Modality):
             batch = make_batch(bank.get([row]), [index], None)
             on_device = batch.to(model.templates.device)
-            estimate, refined, scale = (t[0, 0].cpu().numpy() for t in predict(model, on_device))
+            estimate, refined, sd = (t[0, 0].cpu().numpy() for t in predict(model, on_device))
             images, mask = batch.images[0].numpy() + 1, batch.mask[0, 0].numpy() > 0
             candidates = {
                 "flat brain": np.ones_like(images[index]),
@@ -116,9 +116,8 @@ def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
                 if method != PDS:
                     yield made
                     continue
-                sd = 2**0.5 * scale * float(model.scale_factor[index])
                 yield made._replace(
-                    coverage_80=round(coverage(volume - images[index], sd, mask, CALIBRATED_LEVEL), 4)
+                    coverage_80=round(coverage(volume - images[index], sd, mask, 0.8), 4)
                 )
 
 

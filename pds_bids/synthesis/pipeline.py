@@ -175,9 +175,7 @@ class Synthesiser:
         index = torch.tensor([_index(target)], device=self.device)
         _, refined = self.model.refined(self._bands(source, target), index, self._context())
         image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
-        scale = refined.voxel_log_scale().exp() * self.model.scale_factor[index]
-        sd = 2**0.5 * scale  # of a Laplace distribution
-        return image[0, 0], sd[0, 0]
+        return image[0, 0], self.model.error_sd(refined, index)[0, 0]
 
     @torch.inference_mode()
     def _draws(

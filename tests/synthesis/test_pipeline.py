@@ -34,7 +34,7 @@ def model() -> PdsModel:
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
-    model.scale_factor.copy_(torch.tensor([1.5, 0.5]))
+    model.scale_factor.copy_(torch.tensor([[1.5, 1.2, 1.0, 2.0], [0.5, 1.0, 0.7, 0.9]]))
     model.templates.copy_(torch.rand(model.templates.shape))
     return model.eval()
 
