@@ -116,9 +116,7 @@ def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
                 if method != PDS:
                     yield made
                     continue
-                yield made._replace(
-                    coverage_80=round(coverage(volume - images[index], sd, mask, 0.8), 4)
-                )
+                yield made._replace(coverage_80=round(coverage(volume - images[index], sd, mask, 0.8), 4))
 
 
 def summarise(rows: list[Row], seed: int) -> str:

@@ -27,7 +27,7 @@ from pds_bids.models.denoiser import (
     coordinates,
     one_step_estimate,
 )
-from pds_bids.models.outlier import OutlierScore, n_features, source_features
+from pds_bids.models.outlier import OutlierScore, source_features, view_sizes
 from pds_bids.models.pattern import N_PLACES, PatternValues
 from pds_bids.models.refine import N_TISSUES, Refined, RefinerConfig, TissueRefiner
 
@@ -82,7 +82,7 @@ class PdsModel(nn.Module):
         self.t1w_subbands = Subbands(1)
         self.denoiser = DualModalDenoiser(config.denoiser)
         self.refiner = TissueRefiner(config.refiner)
-        self.outlier = OutlierScore(n_features(config.refiner))
+        self.outlier = OutlierScore(view_sizes(config.refiner))
         self.register_buffer("templates", torch.zeros(len(Modality), *MODEL_GRID.shape))
         self.register_buffer("scale_factor", torch.ones(len(Modality), N_TISSUES))
         self.register_buffer("places", torch.zeros(N_PLACES, *MODEL_GRID.shape), persistent=False)

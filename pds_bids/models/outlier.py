@@ -1,8 +1,10 @@
 """How unlike the training scans a source is, in one number.
 
-The number is the Mahalanobis distance (Lee 2018) of what the networks make of the source: how the tissue
-space is filled, where each tissue lies, and how well the denoiser explains the source itself. It is blind to
-whatever leaves these features as they are: left and right exchanged, for one.
+Three views of what the networks make of the source, each with its Mahalanobis distance (Lee 2018) from the
+training scans: how the tissue space is filled (contrast, texture), where each tissue lies (pose, field of
+view), and how badly the denoiser explains the source itself (noise, another contrast). The furthest counts,
+for what is wrong in one view would drown in the others. The number is blind to whatever leaves all three as
+they are: left and right exchanged, or a small lesion.
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ OCTANTS = 8
 SMALLEST_SD = 1e-3
 """A feature that hardly varied in training says no more than this: all are of order one."""
 
+LIMIT_LEVEL = 0.95
+"""Share of calibration scans below the limit: a few tens of them cannot tell of the last 1 %."""
 
-def n_features(config: RefinerConfig) -> int:
-    """Length of `source_features`."""
-    return 2 * config.projector + OCTANTS * N_TISSUES + len(TIMES) * BANDS
+
+def view_sizes(config: RefinerConfig) -> tuple[int, int, int]:
+    """Features of each view: tissue space, places of tissues, denoising."""
+    return 2 * config.projector, OCTANTS * N_TISSUES, len(TIMES) * BANDS
 
 
 def source_features(
@@ -42,7 +47,7 @@ def source_features(
     source_B: Tensor,
     context_BCXYZ: Tensor,
 ) -> Tensor:
-    """(B, n_features) of each source; the target is not looked at, and nothing is random.
+    """(B, F) of each source, view after view; the target is not looked at, and nothing is random.
 
     Parameters
     ----------
@@ -104,35 +109,51 @@ def shrunk_covariance(centred_NF: Tensor) -> Tensor:
 
 
 class OutlierScore(nn.Module):
-    """Root mean square of whitened features: about 1 for a scan of the training distribution.
+    """The furthest view's distance, where 1 is what 5 % of the calibration scans exceed in that view.
 
-    Buffers, by source modality: `centre` (M, F), `whitening` (M, F, F), and `limit` (M,), the score that few
-    calibration scans exceed. Unfitted, scores and limits are 0.
+    Buffers, by source modality: `centre` (M, F) and `whitening` (M, F, F) of the training scans, which knows
+    of no covariance between views; `usual` (M, V), the distance of each view that stands for 1; `limit` (M,),
+    the score that 5 % of the calibration scans exceed. Unfitted, scores and limits are 0.
     """
 
     centre: Tensor
     whitening: Tensor
+    usual: Tensor
     limit: Tensor
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, sizes: tuple[int, ...]) -> None:
         super().__init__()
-        n = len(Modality)
-        self.register_buffer("centre", torch.zeros(n, n_features))
-        self.register_buffer("whitening", torch.zeros(n, n_features, n_features))
+        n, total = len(Modality), sum(sizes)
+        self.sizes = sizes
+        self.register_buffer("centre", torch.zeros(n, total))
+        self.register_buffer("whitening", torch.zeros(n, total, total))
+        self.register_buffer("usual", torch.ones(n, len(sizes)))
         self.register_buffer("limit", torch.zeros(n))
 
-    def fit(self, source: int, features_NF: Tensor) -> None:
-        """Take the distribution of the features of training scans; there must be several."""
-        features = features_NF.double()
-        centre = features.mean(0)
-        sd = features.std(0).clamp(min=SMALLEST_SD)
-        factor = torch.linalg.cholesky(shrunk_covariance((features - centre) / sd))
-        identity = torch.eye(len(sd), dtype=sd.dtype, device=sd.device)
-        whitening = torch.linalg.solve_triangular(factor, identity, upper=False) / sd
-        self.centre[source] = centre.float()
-        self.whitening[source] = whitening.float()
+    def fit(self, source: int, training_NF: Tensor, calibration_NF: Tensor) -> None:
+        """Take the distribution from training scans, and what is usual from calibration scans."""
+        features = training_NF.double()
+        centred, sd = features - features.mean(0), features.std(0).clamp(min=SMALLEST_SD)
+        views = (centred / sd).split(self.sizes, dim=1)
+        whitening = torch.block_diag(*(_whitening(view) for view in views)) / sd
+        self.centre[source], self.whitening[source] = features.mean(0).float(), whitening.float()
+        which = torch.full((len(calibration_NF),), source, device=self.limit.device)
+        self.usual[source] = self._distances(calibration_NF, which).quantile(LIMIT_LEVEL, dim=0)
+        self.limit[source] = self(calibration_NF, which).quantile(LIMIT_LEVEL)
 
     def forward(self, features_BF: Tensor, source_B: Tensor) -> Tensor:
         """(B,) scores."""
+        return (self._distances(features_BF, source_B) / self.usual[source_B]).amax(1)
+
+    def _distances(self, features_BF: Tensor, source_B: Tensor) -> Tensor:
+        """(B, V) root mean square of each view's whitened features."""
         away = features_BF - self.centre[source_B]
-        return torch.einsum("bfg,bg->bf", self.whitening[source_B], away).square().mean(1).sqrt()
+        whitened = torch.einsum("bfg,bg->bf", self.whitening[source_B], away)
+        return torch.stack([view.square().mean(1).sqrt() for view in whitened.split(self.sizes, 1)], dim=1)
+
+
+def _whitening(standardised_NF: Tensor) -> Tensor:
+    """(F, F) W with W' W the inverse of the shrunk covariance."""
+    factor = torch.linalg.cholesky(shrunk_covariance(standardised_NF))
+    identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
+    return torch.linalg.solve_triangular(factor, identity, upper=False)

@@ -16,10 +16,7 @@ LEVELS = (0.8, 0.9)
 """The central intervals of these probabilities are made to hold that share of the errors."""
 
 ROUNDS = 3
-"""Of fitting one factor a tissue: a voxel of the source is seen as a mixture, so that factors hang together."""
-
-LIMIT_LEVEL = 0.95
-"""Share of calibration scans below the limit of the outlier score: few anatomies cannot tell of rarer ones."""
+"""Of fitting one factor a tissue: sources are seen as mixtures of tissues, so that factors hang together."""
 
 N_FITTED = 256
 """Training scans that the outlier score is fitted on: several for each of its features."""
@@ -80,10 +77,9 @@ def fit_outlier_score(model: PdsModel, training: Pairs, calibration: Pairs) -> d
     """
     every = -(-len(training) // N_FITTED)
     for source in range(len(Modality)):
-        model.outlier.fit(source, _features(model, training, range(0, len(training), every), source))
+        fitted = _features(model, training, range(0, len(training), every), source)
         held_out = _features(model, calibration, range(len(calibration)), source)
-        which = torch.full((len(held_out),), source, device=held_out.device)
-        model.outlier.limit[source] = model.outlier(held_out, which).quantile(LIMIT_LEVEL)
+        model.outlier.fit(source, fitted, held_out)
     return {m.value: round(float(limit), 4) for m, limit in zip(Modality, model.outlier.limit, strict=True)}
 
 
@@ -91,9 +87,7 @@ def fit_outlier_score(model: PdsModel, training: Pairs, calibration: Pairs) -> d
 def _features(model: PdsModel, pairs: Pairs, rows: range, source: int) -> Tensor:
     """(N, F) of the sources of one modality."""
     batches = (make_batch(pairs.get([row]), [1 - source], None).to(model.templates.device) for row in rows)
-    return torch.cat(
-        [model.features(model.subbands.split(b.images), b.mask, 1 - b.target) for b in batches]
-    )
+    return torch.cat([model.features(model.subbands.split(b.images), b.mask, 1 - b.target) for b in batches])
 
 
 def _with_and_without_t1w(batch: Batch) -> list[Batch]:
@@ -127,7 +121,7 @@ def _at_voxels(blocks_TXYZ: Tensor) -> Tensor:
 
 
 def tissue_factors(ratio_N: Tensor, seen_TN: Tensor, weight_TN: Tensor) -> Tensor:
-    """(T,) factors that make the error of a voxel, over scale times mixed factors, a standard normal variable.
+    """(T,) factors that make errors, over scale times mixed factors, standard normal at `LEVELS`.
 
     Parameters
     ----------
