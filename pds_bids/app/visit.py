@@ -109,7 +109,7 @@ def _write_page(
     return [*images, page, scores, *(out / section.figure for section in sections)]
 
 
-def _unusual(made: Synthesised) -> list[str]:
+def unusual_source(made: Synthesised) -> list[str]:
     """A warning about a source unlike all that the networks were trained on."""
     if made.outlier_score <= made.outlier_limit:
         return []
@@ -140,7 +140,7 @@ def _synthesise(
     made = synthesiser.synthesise(source, prepared.model_mask, target, config.synthesis, seed)
 
     warnings = [TEST_WARNING] if config.prep.sloppy else []
-    warnings += [*series.notes, *prepared.warnings, *_unusual(made)]
+    warnings += [*series.notes, *prepared.warnings, *unusual_source(made)]
     writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
     writer.write_source()
     writer.write_synthesised(made)

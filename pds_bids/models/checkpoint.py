@@ -183,8 +183,6 @@ def file_sha256(path: Path) -> str:
 
 def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     """Write weights as fp16 with configuration, card and pattern in the metadata; whole or not at all."""
-    from safetensors.torch import save
-
     tensors: dict[str, Tensor] = {
         name: (t.half() if t.is_floating_point() else t).contiguous()
         for name, t in model.state_dict().items()
@@ -192,6 +190,22 @@ def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
     if model.pattern is not None:
         metadata["pattern"] = model.pattern.to_json()
+    _write(path, tensors, metadata)
+
+
+def annotate(path: Path, **entries: Any) -> None:
+    """Add entries to the card of a checkpoint, e.g. `metrics`; the weights stay as they are, bit for bit."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stream:
+        metadata = stream.metadata()
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    _write(path, tensors, metadata | {"card": json.dumps(json.loads(metadata["card"]) | entries)})
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(save(tensors, metadata=metadata))

@@ -138,6 +138,18 @@ def test_the_scale_is_calibrated_per_modality(synthesiser, source, mask):
     np.testing.assert_allclose(doubled, 2 * sd, rtol=1e-6)
 
 
+@TARGETS
+def test_the_score_is_that_of_the_source(synthesiser, source, mask, target):
+    outlier, rows = synthesiser.model.outlier, torch.randn(60, synthesiser.model.outlier.centre.shape[1])
+    k = list(Modality).index(target.other)
+    outlier.fit(k, rows, rows)
+
+    made, again, seeded = (synthesiser.synthesise(source, mask, target, POINT, seed) for seed in (0, 0, 1))
+
+    assert made.outlier_score == again.outlier_score == seeded.outlier_score > 0
+    assert made.outlier_limit == pytest.approx(outlier.limit[k].item())
+
+
 @pytest.mark.parametrize("wrong", ["source", "mask"])
 def test_another_grid_is_refused(synthesiser, source, mask, wrong):
     given = {"source": source, "mask": mask}

@@ -11,7 +11,14 @@ from torch.nn import functional as F
 from pds_bids.core.modality import Modality
 from pds_bids.models.refine import TISSUES
 from pds_bids.training.data import PairBank, make_batch
-from pds_bids.training.finish import LEVELS, calibrate, predict, set_templates, tissue_factors
+from pds_bids.training.finish import (
+    LEVELS,
+    calibrate,
+    fit_outlier_score,
+    predict,
+    set_templates,
+    tissue_factors,
+)
 
 
 @pytest.fixture
@@ -108,3 +115,20 @@ def test_a_tissue_that_is_never_there_is_given_the_factor_of_all(generator):
     seen = torch.tensor([0.5, 0.5, 0.0, 0.0])[:, None].expand(4, 20_000)
 
     torch.testing.assert_close(tissue_factors(ratio, seen, seen), torch.full((4,), 2.0), rtol=0.03, atol=0)
+
+
+def test_training_scans_are_usual_and_others_are_not(model, bank):
+    limits = fit_outlier_score(model, bank, bank)
+
+    sample = bank.get([0])
+    for source, modality in enumerate(Modality):
+        usual, strange = (
+            make_batch(sample._replace(images=images), [1 - source], None)
+            for images in (sample.images, np.random.default_rng(0).permutation(sample.images, axis=3))
+        )
+        scores = [
+            model.outlier(model.features(model.subbands.split(b.images), b.mask, 1 - b.target), 1 - b.target)
+            for b in (usual, strange)
+        ]
+        assert limits[modality.value] == pytest.approx(model.outlier.limit[source].item(), abs=1e-4)
+        assert scores[0] < 1.5 * limits[modality.value] < scores[1]
