@@ -18,7 +18,7 @@ LEVELS = (0.8, 0.9)
 ROUNDS = 3
 """Of fitting one factor a tissue: sources are seen as mixtures of tissues, so that factors hang together."""
 
-N_FITTED = 256
+N_FITTED = 128
 """Training scans that the outlier score is fitted on: several for each of its features."""
 
 THINNING = 37
