@@ -143,7 +143,7 @@ class Outputs:
 
     @cached_property
     def point(self) -> tuple[Tensor, Tensor, Tensor]:
-        """One-step estimate, refined estimate, and Laplace scale."""
+        """Point estimate of the denoiser, refined estimate, and its calibrated standard deviation."""
         from pds_bids.training.finish import predict
 
         return predict(self.model, self.batch)
@@ -191,8 +191,7 @@ def draws(outputs: Outputs) -> Prediction:
 
 def refined(outputs: Outputs) -> Prediction:
     """The refined one-step estimate with its calibrated uncertainty: what the app writes."""
-    _, image, scale = outputs.point
-    sd = 2**0.5 * scale * outputs.model.scale_factor[outputs.case.target]
+    _, image, sd = outputs.point
     return Prediction(relative(image[0, 0]), sd[0, 0].cpu().numpy())
 
 

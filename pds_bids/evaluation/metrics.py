@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,19 +109,19 @@ def sharpness(x: Array, y: Array, mask: NDArray[np.bool_], voxel_mm: float = 2.0
 
 
 def coverage(error: Array, sd: Array, mask: NDArray[np.bool_], level: float) -> float:
-    """Share of voxels whose error lies in the central Laplace interval of probability `level`.
+    """Share of voxels whose error lies in the central normal interval of probability `level`.
 
     Parameters
     ----------
     error, sd
-        (X, Y, Z) error and its predicted standard deviation; the Laplace scale is sd / sqrt(2).
+        (X, Y, Z) error and its predicted standard deviation.
     mask
         (X, Y, Z) boolean.
     level
         In (0, 1).
     """
     e, s = _inside(mask, error, sd)
-    return float(np.mean(np.abs(e) <= -np.log(1 - level) * s / np.sqrt(2)))
+    return float(np.mean(np.abs(e) <= NormalDist().inv_cdf((1 + level) / 2) * s))
 
 
 def clustered_bootstrap(

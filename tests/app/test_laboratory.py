@@ -53,7 +53,7 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     preset.write_text(bundled.read_text() + "on_the_fly = true\n")
     assert training.run(str(preset), maps, checkpoint, 0.2, "cpu", 0) == 0
     assert '"test": [\n    "seg_2.nii.gz"' in checkpoint.with_suffix(".split.json").read_text()
-    assert '"seg_2.nii.gz"' in modelcard.text(str(checkpoint))
+    assert "- test: seg_2.nii.gz\n" in modelcard.text(str(checkpoint))
 
     plan = evaluation.Plan(str(checkpoint), (f"rival:estimate={checkpoint}",), n_subjects=1, n_fit=1)
     assert evaluation.run(plan, maps, table, "cpu") == 0
