@@ -97,7 +97,7 @@ def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquis
         return uniform(generator, low, high)
 
     sign = 1.0 if u(0, 1) < 0.5 else -1.0
-    in_plane, slice_mm = u(2.0, 4.0), u(2.0, 5.5)
+    in_plane, slice_mm = min(u(1.8, 4.2), u(1.8, 4.2)), u(1.8, 5.5)  # in plane, most are fine
     scan = Acquisition(
         (in_plane, in_plane, slice_mm),
         shift_mm=sign * u(0, 10),
@@ -126,7 +126,7 @@ def reference_acquisition(modality: Modality, generator: torch.Generator) -> Acq
         (u(2.0, 2.6),) * 3,
         shift_mm=sign * u(0, 5),
         bias_sd=u(0.01, 0.08),
-        gain_sd=u(0.02, 0.06),
+        gain_sd=u(0.02, 0.07),
         texture_sd=u(0.02, 0.08),
         gamma=u(0.95, 1.1),
     )
@@ -167,7 +167,7 @@ def _reference_bold(scan: Acquisition, u: Uniform) -> Acquisition:
         flip_deg=90,
         noise=0.02,
         n_volumes=50,
-        dropout=u(120, 300),
+        dropout=u(150, 350),
         inflow=u(1.15, 1.5),
         sulcal=u(1.15, 1.75),
         sulcal_sd=u(0.15, 0.3),
@@ -183,7 +183,7 @@ def _reference_dwi(scan: Acquisition, u: Uniform) -> Acquisition:
         tr_ms=9000,
         te_ms=85,
         b_value=1000,
-        noise=0.05,
+        noise=u(0.02, 0.04),
         n_volumes=30,
         sulcal=u(0.75, 1.1),
         sulcal_sd=u(0.1, 0.25),
@@ -205,7 +205,7 @@ def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
         flip_deg=u(50, 90),
         noise=u(0.01, 0.03),
         n_volumes=50,
-        dropout=u(50, 350),
+        dropout=u(50, 450),
         inflow=u(1.0, 1.7),
         sulcal=u(0.9, 2.1),
         sulcal_sd=u(0.1, 0.4),
@@ -220,7 +220,7 @@ def _diffusion_shell(scan: Acquisition, u: Uniform) -> Acquisition:
         tr_ms=u(4500, 12000),
         te_ms=u(65, 100),
         b_value=u(700, 1300) if u(0, 1) < 0.75 else u(1300, 2500),
-        noise=u(0.03, 0.07),
+        noise=u(0.02, 0.07),
         n_volumes=round(u(6, 40)),
         sulcal=u(0.6, 1.4),
         sulcal_sd=u(0.1, 0.35),
