@@ -1,4 +1,4 @@
-"""How a modality is scanned: protocols drawn from what sites use, and the signal they give each structure."""
+"""How a modality is scanned: protocols drawn from what sites use."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from pds_bids.core.modality import Modality
-from pds_bids.simulation.anatomy import Structure
-from pds_bids.simulation.physics import (
-    TissueProperties,
-    gre_signal,
-    mprage_signal,
-    spin_echo_signal,
-    tissue_properties,
-    trace_signal,
-)
 
 Uniform = Callable[[float, float], float]
 """Draws between two limits."""
@@ -205,9 +195,9 @@ def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
         flip_deg=u(50, 90),
         noise=u(0.01, 0.03),
         n_volumes=50,
-        dropout=u(50, 450),
+        dropout=u(50, 350),
         inflow=u(1.0, 1.7),
-        sulcal=u(0.9, 2.1),
+        sulcal=u(0.85, 1.9),
         sulcal_sd=u(0.1, 0.4),
         venous=u(0.1, 0.8),
         primary=u(0.0, 0.12),
@@ -233,46 +223,3 @@ PROTOCOLS: Mapping[Modality, Callable[[Acquisition, Uniform], Acquisition]] = {
     Modality.BOLD: _gradient_echo,
     Modality.DWI: _diffusion_shell,
 }
-
-
-def magnetisation(
-    modality: Modality, tissue: TissueProperties, structures: Tensor, scan: Acquisition
-) -> Tensor:
-    """Signal relative to that of average cortex without diffusion weighting.
-
-    Parameters
-    ----------
-    tissue
-        Any shape: one value per structure, or a map.
-    structures
-        `Structure` of each value, the same shape.
-    """
-    return SIGNALS[modality](tissue, structures, scan)
-
-
-def _bold_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
-    def signal(of: TissueProperties) -> Tensor:
-        return gre_signal(of, scan.tr_ms, scan.te_ms, scan.flip_deg)
-
-    inflow = torch.where(structures == Structure.CSF, scan.inflow, 1.0)
-    return signal(tissue) * inflow / float(signal(tissue_properties())[Structure.CORTEX])
-
-
-def _trace_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
-    cortex = spin_echo_signal(tissue_properties(), scan.tr_ms, scan.te_ms)[Structure.CORTEX]
-    return trace_signal(tissue, scan.tr_ms, scan.te_ms, scan.b_value) / float(cortex)
-
-
-SIGNALS: Mapping[Modality, Callable[[TissueProperties, Tensor, Acquisition], Tensor]] = {
-    Modality.BOLD: _bold_signal,
-    Modality.DWI: _trace_signal,
-}
-
-
-def t1w_magnetisation(tissue: TissueProperties, scan: Acquisition) -> Tensor:
-    """T1-weighted signal relative to that of average cortex."""
-
-    def signal(of: TissueProperties) -> Tensor:
-        return mprage_signal(of, scan.tr_ms, scan.ti_ms, scan.te_ms, scan.flip_deg)
-
-    return signal(tissue) / float(signal(tissue_properties())[Structure.CORTEX])

@@ -8,10 +8,11 @@ import torch
 from pds_bids.core.modality import Modality
 from pds_bids.simulation.anatomy import Structure
 from pds_bids.simulation.physics import tissue_properties
-from pds_bids.simulation.protocol import Acquisition, magnetisation, random_acquisition
+from pds_bids.simulation.protocol import Acquisition, random_acquisition
+from pds_bids.simulation.weighting import magnetisation
 
 RANGES = {
-    Modality.BOLD: {"tr_ms": (600, 3000), "te_ms": (24, 35), "flip_deg": (50, 90), "dropout": (50, 450)},
+    Modality.BOLD: {"tr_ms": (600, 3000), "te_ms": (24, 35), "flip_deg": (50, 90), "dropout": (50, 350)},
     Modality.DWI: {"tr_ms": (4500, 12000), "te_ms": (65, 100), "b_value": (700, 2500), "dropout": (0, 0)},
 }
 
