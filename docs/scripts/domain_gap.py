@@ -5,7 +5,8 @@ Usage, after the main job ran on real scans::
     pds-bids BIDS OUT participant --output-spaces native MNI152NLin2009aSym model
     python docs/scripts/domain_gap.py OUT LABEL_MAPS docs/results/domain_gap.tsv [PAIRS_PER_LABEL_MAP]
 
-No value of the simulator is fitted to a scan: the table only shows whether real ones lie inside its range.
+No value of the simulator is fitted to a scan, but its ranges were widened with a table like this one in view:
+where real scans lie inside, that describes the simulator and is no independent test of it.
 """
 
 from __future__ import annotations
