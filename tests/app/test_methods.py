@@ -157,7 +157,7 @@ def test_tissues_are_scored_apart(bank: PairBank) -> None:
     assert numbers["mae_grey"] == 0
     assert numbers["mae_white"] == pytest.approx(0.1)
     assert numbers["mae_csf"] == pytest.approx(0.4)
-    # The 90 % interval of a Laplace error reaches to 1.63 sd.
+    # The 90 % interval of a normal error reaches to 1.64 sd.
     assert [numbers[f"coverage_90_{t}"] for t in ("grey", "white", "csf")] == [1, 1, 0]
 
 
