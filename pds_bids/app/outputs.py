@@ -69,12 +69,16 @@ class VisitWriter:
         """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
         target = synthesised.record.target
         facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
+        trust = {
+            "OutOfDistributionScore": round(synthesised.outlier_score, 4),
+            "OutOfDistributionLimit": round(synthesised.outlier_limit, 4),
+        }
         for desc, volume, description, units in _images(synthesised):
             for space in self.config.output.spaces:
                 path = self._path(target, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
                 synthetic = synthetic_sidecar(sidecar, facts | {"units": units})
-                self._image(path, self._carry_model(volume, space), synthetic)
+                self._image(path, self._carry_model(volume, space), synthetic | trust)
 
     def _source_in(self, space: str) -> tuple[Volume, Volume]:
         """The acquired mean, zero outside the brain, and the mask."""

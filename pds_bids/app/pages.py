@@ -169,7 +169,11 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for key, (name, form) in QUALITY_NAMES.items():
             if key in numbers:
                 rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
-        record = outcome.synthesised.record
+        made = outcome.synthesised
+        rows[f"Unlikeness to the training scans, {source.full_name}"] = (
+            f"{made.outlier_score:.2f} (limit {made.outlier_limit:.2f})"
+        )
+        record = made.record
         rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import pds_bids.app
+from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
 from pds_bids.app.training import Order
 from pds_bids.cli import main, model
@@ -53,6 +54,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         setattr(recorders, module, fake)
     recorders.simulation.Study = Study
     recorders.training.Order = Order
+    recorders.evaluation.Plan = Plan
     return recorders
 
 
