@@ -133,7 +133,7 @@ class OutlierScore(nn.Module):
     def fit(self, source: int, training_NF: Tensor, calibration_NF: Tensor) -> None:
         """Take the distribution from training scans, and what is usual from calibration scans."""
         features = training_NF.double()
-        centred, sd = features - features.mean(0), features.std(0).clamp(min=SMALLEST_SD)
+        centred, sd = features - features.mean(0), features.std(0, correction=0).clamp(min=SMALLEST_SD)
         views = (centred / sd).split(self.sizes, dim=1)
         whitening = torch.block_diag(*(_whitening(view) for view in views)) / sd
         self.centre[source], self.whitening[source] = features.mean(0).float(), whitening.float()
@@ -153,7 +153,8 @@ class OutlierScore(nn.Module):
 
 
 def _whitening(standardised_NF: Tensor) -> Tensor:
-    """(F, F) W with W' W the inverse of the shrunk covariance."""
-    factor = torch.linalg.cholesky(shrunk_covariance(standardised_NF))
-    identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
+    """(F, F) W with W' W the inverse of the shrunk covariance, which is given `SMALLEST_SD` at least."""
+    f = standardised_NF.shape[1]
+    identity = torch.eye(f, dtype=standardised_NF.dtype, device=standardised_NF.device)
+    factor = torch.linalg.cholesky(shrunk_covariance(standardised_NF) + SMALLEST_SD**2 * identity)
     return torch.linalg.solve_triangular(factor, identity, upper=False)

@@ -72,6 +72,14 @@ def test_a_feature_that_never_varied_fits_into_half_precision(correlated):
     assert score.state_dict()["whitening"].half().isfinite().all()
 
 
+def test_a_single_training_scan_is_no_reason_to_fail(correlated):
+    score = OutlierScore(SIZES)
+
+    score.fit(0, correlated(1), correlated(3))
+
+    assert all(t.isfinite().all() for t in score.state_dict().values())
+
+
 def test_unfitted_nothing_exceeds_the_limit(correlated):
     score = OutlierScore(SIZES)
     which = torch.zeros(3, dtype=torch.long)
