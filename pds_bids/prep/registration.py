@@ -10,7 +10,7 @@ import numpy as np
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Grid, Volume
-from pds_bids.prep.anatomy import affine_through_t1w
+from pds_bids.prep.anatomy import ThroughT1w, affine_through_t1w
 from pds_bids.prep.atlas import template
 from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants, write_matrix
 from pds_bids.prep.engine import (
@@ -56,8 +56,9 @@ class Alignment:
         And back.
     quality
         Overlap with the template, coverage, scales, shear, determinants.
-    through_t1w
-        The affine was composed of source -> T1w and T1w -> template.
+    t1w_to_model
+        (4, 4) T1w world -> model world, where the affine was composed of source -> T1w and T1w -> template;
+        None where the source went to the template directly.
     """
 
     grid: Grid
@@ -65,7 +66,12 @@ class Alignment:
     syn: tuple[Path, ...] = ()
     syn_inverse: tuple[Path, ...] = ()
     quality: dict[str, float] = field(default_factory=dict)
-    through_t1w: bool = False
+    t1w_to_model: Matrix | None = None
+
+    @property
+    def through_t1w(self) -> bool:
+        """Whether the T1w image showed the way."""
+        return self.t1w_to_model is not None
 
 
 def align(
@@ -93,20 +99,22 @@ def align(
     """
     matrix, refined = align_affine(reference, mask, config)
     warnings: tuple[str, ...] = ()
-    by_t1w = False
+    t1w_to_model: Matrix | None = None
     if t1w is not None:
         through = _through_t1w(reference, refined, t1w, matrix, config)
-        if through is not None and _agree(refined, matrix, through):
-            matrix, refined, by_t1w = through, refine_mask(mask, through), True
+        if through is not None and _agree(refined, matrix, through.source):
+            matrix, t1w_to_model = through
+            refined = refine_mask(mask, matrix)
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
     quality = affine_quality(reference, refined, matrix)
-    return Alignment(reference.grid, matrix, quality=quality, through_t1w=by_t1w), refined, warnings
+    alignment = Alignment(reference.grid, matrix, quality=quality, t1w_to_model=t1w_to_model)
+    return alignment, refined, warnings
 
 
 def _through_t1w(
     reference: Volume, mask: Volume, t1w: Volume, direct: Matrix, config: PrepConfig
-) -> Matrix | None:
+) -> ThroughT1w | None:
     try:
         with failures_of("the T1w image"):
             return affine_through_t1w(reference, mask, t1w, direct, config)
