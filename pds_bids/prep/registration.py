@@ -16,6 +16,7 @@ from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants, wri
 from pds_bids.prep.engine import (
     AFFINE,
     FINE_AFFINE,
+    FINE_RIGID,
     RIGID,
     SIMILARITY,
     SLOPPY_SYN,
@@ -152,10 +153,16 @@ def align_affine(reference: Volume, mask: Volume, config: PrepConfig) -> tuple[M
 def align_rigid(
     fixed: Volume, fixed_mask: Volume, moving: Volume, moving_mask: Volume, config: PrepConfig
 ) -> Matrix:
-    """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world."""
-    return estimate_linear(
+    """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world.
+
+    The edges of two masks, drawn on other contrasts, pull apart what they bring together (by 3 mm in a real
+    pair): in the end only what both images show inside the fixed mask counts.
+    """
+    first = estimate_linear(
         _masked(fixed, fixed_mask), _masked(moving, moving_mask), schedule(config, RIGID), config
     )
+    stages = schedule(config, FINE_RIGID)
+    return estimate_linear(fixed, moving, stages, config, start=first, fixed_mask=fixed_mask)
 
 
 def add_warp(alignment: Alignment, model: Volume, work_dir: Path, config: PrepConfig) -> Alignment:
