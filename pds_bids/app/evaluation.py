@@ -1,147 +1,260 @@
-"""`pds-model evaluate`: a checkpoint and its baselines on subjects simulated from held-out anatomies."""
+"""`pds-model evaluate`: a checkpoint and its rivals on subjects simulated from held-out anatomies."""
 
 from __future__ import annotations
 
 import os
+import platform
+import shlex
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pds_bids.app import methods
 from pds_bids.app.anatomies import aligned_structures, label_maps
 from pds_bids.app.bank import simulate_bank
-from pds_bids.bids.writing import write_text
+from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Case, Contestant, Prediction
+from pds_bids.app.provenance import now, software_versions
+from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import Checkpoint, PdsModel
+    from pds_bids.evaluation.comparison import Score
+    from pds_bids.models.checkpoint import Checkpoint
     from pds_bids.training.data import PairBank
 
-BASELINE = "population template"
-PDS = "pds"
-METRICS = {"psnr_db": 2, "ssim": 3, "mae": 3, "coverage_80": 3}
-"""Columns of the table and their decimal places; coverage is that of the 80 % interval, for PDS alone."""
+
+class Rival(NamedTuple):
+    """Another checkpoint, what of it is scored, and the name of its row."""
+
+    row: str
+    kind: str
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> Rival:
+        """From `ROW[:KIND]=MODEL`; what the app would write is scored where no kind is named.
+
+        Raises
+        ------
+        UsageError
+            If it reads otherwise.
+
+        Examples
+        --------
+        >>> Rival.parse("U-Net regression:estimate=unet.safetensors")
+        Rival(row='U-Net regression', kind='estimate', model='unet.safetensors')
+        """
+        name, _, model = text.partition("=")
+        row, _, kind = name.partition(":")
+        rival = cls(row, kind or "refined", model)
+        if not row or not model or rival.kind not in KINDS:
+            raise UsageError(f"--compare {text}: not ROW[:KIND]=MODEL with a KIND of {', '.join(KINDS)}")
+        return rival
 
 
-class Row(NamedTuple):
-    """One method on one simulated subject in one direction."""
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, on how many subjects.
 
-    target: str
-    method: str
-    anatomy: int
-    psnr_db: float
-    ssim: float
-    mae: float
-    coverage_80: float = float("nan")
+    Attributes
+    ----------
+    model
+        The main method: name of bundled weights, or a checkpoint.
+    compare
+        Other checkpoints, as `Rival.parse` reads them.
+    methods
+        Which of `KINDS` the main checkpoint is scored by; the refined estimate always is.
+    baselines
+        Whether what needs no network is scored, too.
+    n_subjects
+        Simulated subjects, spread evenly over the held-out anatomies.
+    n_fit
+        Pairs simulated from training anatomies for the baselines that are fitted; 0 leaves these out.
+    """
+
+    model: str = "base"
+    compare: tuple[str, ...] = ()
+    methods: tuple[str, ...] = tuple(KINDS)
+    baselines: bool = True
+    n_subjects: int = 24
+    n_fit: int = 60
+    seed: int = 0
+
+    @property
+    def rivals(self) -> list[Rival]:
+        """What `compare` says."""
+        return [Rival.parse(text) for text in self.compare]
+
+    def check(self) -> None:
+        """Meet a mistake before anything is simulated.
+
+        Raises
+        ------
+        UsageError
+            If there is no such kind, or two rows have the same name.
+        """
+        unknown = [kind for kind in self.methods if kind not in KINDS]
+        if unknown:
+            raise UsageError(f"--methods {' '.join(unknown)}: choose from {', '.join(KINDS)}")
+        taken = set(MAIN_ROWS)
+        for rival in self.rivals:
+            if rival.row in taken:
+                raise UsageError(f"--compare {rival.row}: there is such a row already; give it another name")
+            taken.add(rival.row)
 
 
-def held_out(checkpoint: Checkpoint, folder: Path) -> dict[str, Path]:
-    """Label maps that the checkpoint's card lists as test.
+def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
+    """Label maps that the checkpoint's card lists as `part` of its split.
 
     Raises
     ------
     UsageError
-        If the card names no split, or the folder lacks its test maps.
+        If the card names no split, or the folder lacks its maps.
     """
     paths = {path.name: path for path in label_maps(folder)}
-    test = checkpoint.card.get("split", {}).get("test", [])
-    chosen = {name: paths[name] for name in test if name in paths}
+    listed = checkpoint.card.get("split", {}).get(part, [])
+    chosen = {name: paths[name] for name in listed if name in paths}
     if not chosen:
-        raise UsageError(
-            f"--label-maps {folder}: holds none of the model's held-out maps ({', '.join(test) or 'none'})"
-        )
+        known = ", ".join(listed) or "its card names none"
+        raise UsageError(f"--label-maps {folder}: holds none of the model's {part} maps ({known})")
     return chosen
 
 
-def run(model: str, label_maps_dir: Path, out: Path, n_subjects: int, device: str, seed: int) -> int:
+def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     """Write a table of means with 95 % confidence intervals, one row a method and direction.
 
     Parameters
     ----------
-    n_subjects
-        Simulated subjects, spread evenly over the held-out anatomies.
     out
-        Tab-separated table; every subject's scores go beside it as `*_subjects.tsv`.
+        Tab-separated table; every subject's scores go beside it as `*_subjects.tsv`, and all numbers with
+        how they were made as `*.json`.
+
+    Raises
+    ------
+    UsageError
+        If the plan contradicts itself, or a model has seen the test maps.
     """
     import torch
 
+    from pds_bids.evaluation.comparison import compare, means_table, subjects_table
     from pds_bids.models.checkpoint import load_checkpoint
     from pds_bids.synthesis.pipeline import resolve_device
 
-    threads = len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
-    checkpoint = load_checkpoint(model)
-    checkpoint.model.to(resolve_device(device))
-    maps = held_out(checkpoint, label_maps_dir)
-    anatomies = {k: aligned_structures(path, threads) for k, path in enumerate(maps.values())}
-    per_anatomy = -(-n_subjects // len(anatomies))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    plan.check()
+    where = resolve_device(device)
+    names = (plan.model, *(rival.model for rival in plan.rivals))
+    checkpoints = {name: load_checkpoint(name) for name in names}
+    for checkpoint in checkpoints.values():
+        checkpoint.model.to(where)
+    test = maps_of(checkpoints[plan.model], "test", label_maps_dir)
+    refuse_leaks(checkpoints, set(test))
     with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
-        bank = simulate_bank(anatomies, per_anatomy, Path(folder), derived_seed(seed, "evaluate"), threads)
-        rows = list(_rows(checkpoint.model, bank))
-    subjects = ["\t".join(Row._fields), *("\t".join(map(str, row)) for row in rows)]
-    write_text(out.with_name(f"{out.stem}_subjects.tsv"), "\n".join(subjects) + "\n")
-    table = summarise(rows, seed)
-    write_text(out, table)
+        contestants = list(_contestants(plan, checkpoints, label_maps_dir, Path(folder) / "fit"))
+        bank = _simulated(test, plan.n_subjects, Path(folder) / "test", derived_seed(plan.seed, "evaluate"))
+        start = time.monotonic()
+        scores = list(scored(bank, contestants, plan.seed))
+        seconds = (time.monotonic() - start) / len(bank)
+    rows = compare(scores, MAIN, plan.seed)
+    write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
+    write_text(out, table := means_table(rows))
+    about = provenance(plan, checkpoints, test) | {"device": where, "seconds_per_subject": round(seconds, 1)}
+    write_json(out.with_suffix(".json"), about | {"rows": rows})
     print(table, end="")
     return 0
 
 
-def _rows(model: PdsModel, bank: PairBank) -> Iterator[Row]:
-    from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
-    from pds_bids.training.data import make_batch
-    from pds_bids.training.finish import CALIBRATED_LEVEL, predict
-
-    templates = model.templates.cpu().numpy()
-    for row in range(len(bank)):
-        for index, target in enumerate(Modality):
-            batch = make_batch(bank.get([row]), [index], None)
-            on_device = batch.to(model.templates.device)
-            estimate, refined, scale = (t[0, 0].cpu().numpy() for t in predict(model, on_device))
-            images, mask = batch.images[0].numpy() + 1, batch.mask[0, 0].numpy() > 0
-            candidates = {
-                "flat brain": np.ones_like(images[index]),
-                "copied source": images[1 - index],
-                BASELINE: templates[index],
-                "pds, denoiser alone": (estimate + 1).clip(0, 2),
-                PDS: (refined + 1).clip(0, 2),
-            }
-            for method, volume in candidates.items():
-                scores = (metric(volume, images[index], mask) for metric in (psnr, ssim, mae))
-                made = Row(target.value, method, int(bank.anatomy[row]), *(round(s, 4) for s in scores))
-                if method != PDS:
-                    yield made
-                    continue
-                sd = 2**0.5 * scale * float(model.scale_factor[index])
-                yield made._replace(
-                    coverage_80=round(coverage(volume - images[index], sd, mask, CALIBRATED_LEVEL), 4)
-                )
+def provenance(plan: Plan, checkpoints: Mapping[str, Checkpoint], test: Iterable[str]) -> dict[str, Any]:
+    """How the numbers came about."""
+    return {
+        "created": now().isoformat(timespec="seconds"),
+        "command": shlex.join(["pds-model", *sys.argv[1:]]),
+        **asdict(plan),
+        "test_maps": list(test),
+        "weights_sha256": {name: checkpoint.sha256 for name, checkpoint in checkpoints.items()},
+        "main": MAIN,
+        "machine": platform.machine(),
+        "threads": len(os.sched_getaffinity(0)),
+        "software": software_versions(),
+    }
 
 
-def summarise(rows: list[Row], seed: int) -> str:
-    """Tab-separated means with intervals; the last column is the PSNR gain over the population template.
+def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
+    """No model may be scored on what it was trained or calibrated on.
 
-    Anatomies are resampled first, then subjects, for few anatomies carry many subjects.
+    Raises
+    ------
+    UsageError
+        If the card of one lists a test map among those.
     """
-    from pds_bids.evaluation.metrics import clustered_bootstrap
+    for name, checkpoint in checkpoints.items():
+        parts = checkpoint.card.get("split", {})
+        seen = test & {*parts.get("train", []), *parts.get("calibration", [])}
+        if seen:
+            raise UsageError(f"--compare {name}: was trained on test maps of --model ({', '.join(seen)})")
 
-    def column(target: str, method: str, name: str) -> NDArray[np.float64]:
-        return np.array([getattr(r, name) for r in rows if (r.target, r.method) == (target, method)])
 
-    def cell(values: NDArray[np.float64], anatomy: NDArray[np.int64], digits: int) -> str:
-        if np.isnan(values).any():
-            return "n/a"
-        low, high = clustered_bootstrap(values, anatomy, seed)
-        return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+def _contestants(
+    plan: Plan,
+    checkpoints: Mapping[str, Checkpoint],
+    label_maps_dir: Path,
+    folder: Path,
+) -> Iterator[Contestant]:
+    """In the order of the table: baselines, rivals, and the main model with the main method last."""
+    main = checkpoints[plan.model]
+    if plan.baselines:
+        yield methods.unfitted_baselines(main.model)
+    if plan.baselines and plan.n_fit:
+        maps = maps_of(main, "train", label_maps_dir)
+        chosen = dict(list(maps.items())[: plan.n_fit])
+        yield methods.fitted_baselines(_simulated(chosen, plan.n_fit, folder, derived_seed(plan.seed, "fit")))
+    for rival in plan.rivals:
+        yield methods.network(checkpoints[rival.model].model, {rival.row: rival.kind})
+    rows = {row: kind for row, kind in MAIN_ROWS.items() if kind in plan.methods or row == MAIN}
+    yield methods.network(main.model, rows)
 
-    lines = ["\t".join(("target", "method", "n", *METRICS, "psnr_gain_over_template_db"))]
-    for target, method in dict.fromkeys((r.target, r.method) for r in rows):
-        anatomy = column(target, method, "anatomy").astype(np.int64)
-        cells = [cell(column(target, method, m), anatomy, digits) for m, digits in METRICS.items()]
-        gain = column(target, method, "psnr_db") - column(target, BASELINE, "psnr_db")
-        lines.append("\t".join((target, method, str(len(anatomy)), *cells, cell(gain, anatomy, 2))))
-    return "\n".join(lines) + "\n"
+
+def _simulated(maps: Mapping[str, Path], n: int, folder: Path, seed: int) -> PairBank:
+    """At least `n` pairs, equally many of each anatomy."""
+    processes = len(os.sched_getaffinity(0))
+    anatomies = {k: aligned_structures(path, processes) for k, path in enumerate(maps.values())}
+    return simulate_bank(anatomies, -(-n // len(anatomies)), folder, seed, processes)
+
+
+def scored(bank: PairBank, contestants: Sequence[Contestant], seed: int) -> Iterator[Score]:
+    """Every method on every subject in both directions, one subject in memory at a time."""
+    from pds_bids.evaluation.comparison import Score
+
+    for subject in range(len(bank)):
+        for index, target in enumerate(Modality):
+            case = Case.of(bank, subject, index, derived_seed(seed, "draws", subject, target))
+            for contestant in contestants:
+                for method, prediction in contestant(case).items():
+                    metrics = measured(prediction, case)
+                    yield Score(target, method, subject, int(bank.anatomy[subject]), metrics)
+        print(f"subject {subject + 1} of {len(bank)}", flush=True)
+
+
+def measured(prediction: Prediction, case: Case) -> dict[str, float]:
+    """Every metric of one prediction: NaN is coverage without an uncertainty, or a tissue the brain lacks."""
+    from pds_bids.evaluation.metrics import coverage, mae, psnr, sharpness, ssim
+
+    (volume, sd), truth, mask = prediction, case.truth, case.mask
+    places = {"": mask} | {f"_{tissue}": where for tissue, where in case.tissues.items()}
+    absent = float("nan")
+    return {
+        "psnr_db": psnr(volume, truth, mask),
+        "ssim": ssim(volume, truth, mask),
+        "sharpness": sharpness(volume, truth, mask),
+        **{f"mae{at}": mae(volume, truth, w) if w.any() else absent for at, w in places.items()},
+        **{
+            f"coverage_90{at}": coverage(volume - truth, sd, w, 0.9) if sd is not None and w.any() else absent
+            for at, w in places.items()
+        },
+    }

@@ -78,13 +78,17 @@ class VisitWriter:
         """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
         target = synthesised.record.target
         facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
-        context = {"T1wContext": facts.pop("t1w_context")}
+        said = {
+            "T1wContext": facts.pop("t1w_context"),
+            "OutOfDistributionScore": round(synthesised.outlier_score, 4),
+            "OutOfDistributionLimit": round(synthesised.outlier_limit, 4),
+        }
         for desc, volume, description, units in _images(synthesised):
             for space in self.config.output.spaces:
                 path = self._path(target.datatype, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
-                synthetic = synthetic_sidecar(sidecar | context, facts | {"units": units})
-                self._image(path, self._carry_model(volume, space), synthetic)
+                synthetic = synthetic_sidecar(sidecar, facts | {"units": units})
+                self._image(path, self._carry_model(volume, space), synthetic | said)
 
     def write_reference(self, reference: Reference, acquired: Series) -> None:
         """The acquired target as it was scored, where model space is asked for: training needs it."""

@@ -169,8 +169,12 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for key, (name, form) in QUALITY_NAMES.items():
             if key in numbers:
                 rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
-        record = outcome.synthesised.record
+        made = outcome.synthesised
+        rows[f"Unlikeness to the training scans, {source.full_name}"] = (
+            f"{made.outlier_score:.2f} (limit {made.outlier_limit:.2f})"
+        )
         rows[f"T1w image, {source.full_name}"] = _use_of_t1w(outcome)
+        record = made.record
         rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
 

@@ -140,10 +140,11 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
     """Add templates and calibration, and write the checkpoint with its card."""
     from pds_bids.evaluation.metrics import DATA_RANGE
     from pds_bids.models.checkpoint import write_checkpoint
-    from pds_bids.training.finish import calibrate, set_templates
+    from pds_bids.training.finish import calibrate, fit_outlier_score, set_templates
 
     set_templates(model, training)
     factors = calibrate(model, calibration)
+    limits = fit_outlier_score(model, training, calibration)
     n_maps = len(about["split"]["train"])
     card = {
         "version": __version__,
@@ -151,6 +152,7 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
         "intensity": INTENSITY,
         "data_range": DATA_RANGE,
         "calibration": factors,
+        "outlier_limits": limits,
         "machine": platform.machine(),
         "software": software_versions(),
         "intended_use": "research only, never diagnosis; mean volumes of adults",

@@ -26,7 +26,7 @@ from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import prepare
-from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.pipeline import Synthesised, Synthesiser
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,17 @@ def _write_page(
     return [*images, page, scores, *(out / section.figure for section in sections)]
 
 
+def unusual_source(made: Synthesised) -> list[str]:
+    """A warning about a source unlike all that the networks were trained on."""
+    if made.outlier_score <= made.outlier_limit:
+        return []
+    return [
+        f"the acquired {made.record.source.full_name} is unlike the scans the model was trained on (score "
+        f"{made.outlier_score:.2f}, limit {made.outlier_limit:.2f}): look before you use the "
+        f"{made.record.target.full_name} made from it"
+    ]
+
+
 def _synthesise(
     config: Config,
     plan: VisitPlan,
@@ -131,7 +142,7 @@ def _synthesise(
     made = synthesiser.synthesise(source, mask, target, config.synthesis, seed, t1w)
 
     warnings = [TEST_WARNING] if config.prep.sloppy else []
-    warnings += [*series.notes, *prepared.warnings]
+    warnings += [*series.notes, *prepared.warnings, *unusual_source(made)]
     writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
     writer.write_source()
     writer.write_synthesised(made)

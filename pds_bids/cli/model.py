@@ -149,22 +149,45 @@ def train(preset: str, label_maps: Path, out: Path, max_minutes: float, device: 
     return training.run(preset, label_maps, out, max_minutes, device, seed)
 
 
-@pds_model.command()
+@pds_model.command(cls=BidsAppCommand)
 @_label_maps
 @click.option("--out", type=_File, required=True, help="Table to write (.tsv).")
 @click.option(
     "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
 )
 @click.option(
+    "--compare",
+    multiple=True,
+    metavar="ROW[:KIND]=MODEL",
+    help="Another checkpoint and the name of its row. KIND as in --methods.  [default KIND: refined]",
+)
+@click.option(
+    "--methods",
+    cls=SpaceSeparated,
+    callback=_words,
+    metavar="KIND",
+    default=("estimate", "draw", "draws", "no-t1w", "refined"),
+    help="What of MODEL is scored: the one-step estimate, a draw, the mean of draws, the refined estimate "
+    "without and with the T1w.",
+)
+@click.option("--baselines/--no-baselines", default=True, help="Score what needs no network, too.")
+@click.option(
+    "--n-fit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=60,
+    help="Training pairs that the linear and the matched baseline are fitted to; 0 leaves these out.",
+)
+@click.option(
     "--n-subjects", type=click.IntRange(min=1), metavar="N", default=24, help="Simulated subjects to score."
 )
 @_device
 @_seed
-def evaluate(label_maps: Path, out: Path, model: str, n_subjects: int, device: str, seed: int) -> int:
-    """Score a model and its baselines on subjects simulated from held-out label maps."""
+def evaluate(label_maps: Path, out: Path, device: str, **plan: Any) -> int:
+    """Score a model and its rivals on subjects simulated from held-out label maps."""
     from pds_bids.app import evaluation
 
-    return evaluation.run(model, label_maps, out, n_subjects, device, seed)
+    return evaluation.run(evaluation.Plan(**plan), label_maps, out, device)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -27,8 +27,9 @@ from pds_bids.models.denoiser import (
     coordinates,
     one_step_estimate,
 )
+from pds_bids.models.outlier import OutlierScore, source_features, view_sizes
 from pds_bids.models.pattern import N_PLACES, PatternValues
-from pds_bids.models.refine import Refined, RefinerConfig, TissueRefiner
+from pds_bids.models.refine import N_TISSUES, Refined, RefinerConfig, TissueRefiner
 
 FORMAT = "pds-bids-1"
 
@@ -65,7 +66,8 @@ class PdsModel(nn.Module):
     `pattern` is what the networks know of places (None: nothing); give it with `know`.
 
     `templates` is (M, X, Y, Z), the mean training volume of each modality in [0, 2] (a baseline, and never an
-    input); `scale_factor` is (M,), what the predicted uncertainty is multiplied by to be calibrated.
+    input); `scale_factor` is (M, T), what the scale that the refiner predicts is multiplied by, in
+    each tissue seen in the source, to be the sd of the error.
     """
 
     templates: Tensor
@@ -80,8 +82,9 @@ class PdsModel(nn.Module):
         self.t1w_subbands = Subbands(1)
         self.denoiser = DualModalDenoiser(config.denoiser)
         self.refiner = TissueRefiner(config.refiner)
+        self.outlier = OutlierScore(view_sizes(config.refiner))
         self.register_buffer("templates", torch.zeros(len(Modality), *MODEL_GRID.shape))
-        self.register_buffer("scale_factor", torch.ones(len(Modality)))
+        self.register_buffer("scale_factor", torch.ones(len(Modality), N_TISSUES))
         self.register_buffer("places", torch.zeros(N_PLACES, *MODEL_GRID.shape), persistent=False)
 
     def know(self, pattern: PatternValues) -> None:
@@ -127,6 +130,22 @@ class PdsModel(nn.Module):
             estimate, source = one_step_estimate(self.denoiser, bands_BMKXYZ, target_B, context_BCXYZ)
         return estimate, self.refiner(estimate, source, torch.zeros_like(estimate), target_B)
 
+    def features(self, bands_BMKXYZ: Tensor, mask_B1XYZ: Tensor, source_B: Tensor) -> Tensor:
+        """(B, F) what `outlier` scores (see `source_features`)."""
+        nothing = torch.full_like(mask_B1XYZ, -1.0)
+        context = self.context(nothing, torch.zeros_like(source_B, dtype=torch.bool))
+        return source_features(self.denoiser, self.refiner, bands_BMKXYZ, mask_B1XYZ, source_B, context)
+
+    def error_sd(self, refined: Refined, target_B: Tensor) -> Tensor:
+        """(B, 1, 2X, 2Y, 2Z) calibrated standard deviation of the error of a refined image.
+
+        A share L of the errors is smaller than the normal quantile of (1 + L) / 2 times this: divided by the
+        predicted scale, errors are close to normal.
+        """
+        seen = refined.tissue_logits[0].float().softmax(dim=1)
+        factor = torch.einsum("btxyz,bt->bxyz", seen, self.scale_factor[target_B])[:, None]
+        return refined.voxel_log_scale().exp() * F.interpolate(factor, scale_factor=2, mode="nearest")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -164,8 +183,6 @@ def file_sha256(path: Path) -> str:
 
 def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     """Write weights as fp16 with configuration, card and pattern in the metadata; whole or not at all."""
-    from safetensors.torch import save
-
     tensors: dict[str, Tensor] = {
         name: (t.half() if t.is_floating_point() else t).contiguous()
         for name, t in model.state_dict().items()
@@ -173,6 +190,22 @@ def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
     if model.pattern is not None:
         metadata["pattern"] = model.pattern.to_json()
+    _write(path, tensors, metadata)
+
+
+def annotate(path: Path, **entries: Any) -> None:
+    """Add entries to the card of a checkpoint, e.g. `metrics`; the weights stay as they are, bit for bit."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stream:
+        metadata = stream.metadata()
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    _write(path, tensors, metadata | {"card": json.dumps(json.loads(metadata["card"]) | entries)})
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(save(tensors, metadata=metadata))

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from pds_bids.models.blocks import UNet
 from pds_bids.models.denoiser import BANDS, coordinates
 
-N_TISSUES = 4
-"""Grey matter, white matter, CSF, other."""
+TISSUES = ("grey matter", "white matter", "CSF", "other")
 
+N_TISSUES = len(TISSUES)
 
 LOG_SCALE_START = -2.0
 """Untrained, the refiner expects errors of exp(-2) = 0.14 in units where the brain's median is 1."""
@@ -81,7 +81,11 @@ class TissueRefiner(nn.Module):
 
     def tissues(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
         """(B, 4, X, Y, Z) logits of the tissue fractions of each 2 x 2 x 2 block."""
-        return self.projector(torch.cat([bands_BKXYZ, *self._place(bands_BKXYZ, modality_B)], dim=1))
+        return self.projector[-1](self.features(bands_BKXYZ, modality_B))
+
+    def features(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
+        """(B, C, X, Y, Z) of the tissue space: what the tissue logits are a linear function of."""
+        return self.projector[:-1](torch.cat([bands_BKXYZ, *self._place(bands_BKXYZ, modality_B)], dim=1))
 
     @staticmethod
     def _place(like: Tensor, modality_B: Tensor) -> tuple[Tensor, Tensor]:

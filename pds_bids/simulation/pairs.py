@@ -30,16 +30,15 @@ from pds_bids.simulation.physics import (
 )
 from pds_bids.simulation.protocol import (
     Acquisition,
-    magnetisation,
     random_acquisition,
     random_t1w,
     reference_acquisition,
-    t1w_magnetisation,
 )
 from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 from pds_bids.simulation.sulci import with_sulci
 from pds_bids.simulation.texture import noise_of_scale, primary_cortex, structure_gains, texture
 from pds_bids.simulation.vessels import veins
+from pds_bids.simulation.weighting import magnetisation, t1w_magnetisation
 
 PRIVATE_SHARE = 0.5
 """Variance of texture and of sulcal brightness that one scan does not share with the others of its pair."""

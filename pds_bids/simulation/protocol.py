@@ -1,4 +1,4 @@
-"""How a modality is scanned: protocols drawn from what sites use, and the signal they give each structure."""
+"""How a modality is scanned: protocols drawn from what sites use."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from pds_bids.core.modality import Modality
-from pds_bids.simulation.anatomy import Structure
-from pds_bids.simulation.physics import (
-    TissueProperties,
-    gre_signal,
-    mprage_signal,
-    spin_echo_signal,
-    tissue_properties,
-    trace_signal,
-)
 
 Uniform = Callable[[float, float], float]
 """Draws between two limits."""
@@ -97,7 +87,7 @@ def random_acquisition(modality: Modality, generator: torch.Generator) -> Acquis
         return uniform(generator, low, high)
 
     sign = 1.0 if u(0, 1) < 0.5 else -1.0
-    in_plane, slice_mm = u(2.0, 4.0), u(2.0, 5.5)
+    in_plane, slice_mm = min(u(1.8, 4.2), u(1.8, 4.2)), u(1.8, 5.5)  # in plane, most are fine
     scan = Acquisition(
         (in_plane, in_plane, slice_mm),
         shift_mm=sign * u(0, 10),
@@ -126,7 +116,7 @@ def reference_acquisition(modality: Modality, generator: torch.Generator) -> Acq
         (u(2.0, 2.6),) * 3,
         shift_mm=sign * u(0, 5),
         bias_sd=u(0.01, 0.08),
-        gain_sd=u(0.02, 0.06),
+        gain_sd=u(0.02, 0.07),
         texture_sd=u(0.02, 0.08),
         gamma=u(0.95, 1.1),
     )
@@ -167,7 +157,7 @@ def _reference_bold(scan: Acquisition, u: Uniform) -> Acquisition:
         flip_deg=90,
         noise=0.02,
         n_volumes=50,
-        dropout=u(120, 300),
+        dropout=u(150, 350),
         inflow=u(1.15, 1.5),
         sulcal=u(1.15, 1.75),
         sulcal_sd=u(0.15, 0.3),
@@ -183,7 +173,7 @@ def _reference_dwi(scan: Acquisition, u: Uniform) -> Acquisition:
         tr_ms=9000,
         te_ms=85,
         b_value=1000,
-        noise=0.05,
+        noise=u(0.02, 0.04),
         n_volumes=30,
         sulcal=u(0.75, 1.1),
         sulcal_sd=u(0.1, 0.25),
@@ -207,7 +197,7 @@ def _gradient_echo(scan: Acquisition, u: Uniform) -> Acquisition:
         n_volumes=50,
         dropout=u(50, 350),
         inflow=u(1.0, 1.7),
-        sulcal=u(0.9, 2.1),
+        sulcal=u(0.85, 1.9),
         sulcal_sd=u(0.1, 0.4),
         venous=u(0.1, 0.8),
         primary=u(0.0, 0.12),
@@ -220,7 +210,7 @@ def _diffusion_shell(scan: Acquisition, u: Uniform) -> Acquisition:
         tr_ms=u(4500, 12000),
         te_ms=u(65, 100),
         b_value=u(700, 1300) if u(0, 1) < 0.75 else u(1300, 2500),
-        noise=u(0.03, 0.07),
+        noise=u(0.02, 0.07),
         n_volumes=round(u(6, 40)),
         sulcal=u(0.6, 1.4),
         sulcal_sd=u(0.1, 0.35),
@@ -233,46 +223,3 @@ PROTOCOLS: Mapping[Modality, Callable[[Acquisition, Uniform], Acquisition]] = {
     Modality.BOLD: _gradient_echo,
     Modality.DWI: _diffusion_shell,
 }
-
-
-def magnetisation(
-    modality: Modality, tissue: TissueProperties, structures: Tensor, scan: Acquisition
-) -> Tensor:
-    """Signal relative to that of average cortex without diffusion weighting.
-
-    Parameters
-    ----------
-    tissue
-        Any shape: one value per structure, or a map.
-    structures
-        `Structure` of each value, the same shape.
-    """
-    return SIGNALS[modality](tissue, structures, scan)
-
-
-def _bold_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
-    def signal(of: TissueProperties) -> Tensor:
-        return gre_signal(of, scan.tr_ms, scan.te_ms, scan.flip_deg)
-
-    inflow = torch.where(structures == Structure.CSF, scan.inflow, 1.0)
-    return signal(tissue) * inflow / float(signal(tissue_properties())[Structure.CORTEX])
-
-
-def _trace_signal(tissue: TissueProperties, structures: Tensor, scan: Acquisition) -> Tensor:
-    cortex = spin_echo_signal(tissue_properties(), scan.tr_ms, scan.te_ms)[Structure.CORTEX]
-    return trace_signal(tissue, scan.tr_ms, scan.te_ms, scan.b_value) / float(cortex)
-
-
-SIGNALS: Mapping[Modality, Callable[[TissueProperties, Tensor, Acquisition], Tensor]] = {
-    Modality.BOLD: _bold_signal,
-    Modality.DWI: _trace_signal,
-}
-
-
-def t1w_magnetisation(tissue: TissueProperties, scan: Acquisition) -> Tensor:
-    """T1-weighted signal relative to that of average cortex."""
-
-    def signal(of: TissueProperties) -> Tensor:
-        return mprage_signal(of, scan.tr_ms, scan.ti_ms, scan.te_ms, scan.flip_deg)
-
-    return signal(tissue) / float(signal(tissue_properties())[Structure.CORTEX])

@@ -62,6 +62,10 @@ class Synthesised:
         Calibrated standard deviation of its error, same units.
     draws
         None unless samples were asked for.
+    outlier_score
+        How unlike the training scans the source is; about 1 for one of them.
+    outlier_limit
+        The score that few calibration scans exceed.
     record
         How it was made.
     """
@@ -69,6 +73,8 @@ class Synthesised:
     volume: Volume
     sd: Volume
     draws: Draws | None
+    outlier_score: float
+    outlier_limit: float
     record: SynthesisRecord
 
 
@@ -160,10 +166,12 @@ class Synthesiser:
             context = self._context(t1w)
             image, sd = self._point_estimate(source, target, context)
             draws = self._draws(source, brain, target, context, config, seed) if config.num_samples else None
+            score, limit = self._outlier_score(source, brain, target)
         except torch.cuda.OutOfMemoryError as error:
             raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
+        volume, sd_volume = self._inside(image + 1, brain, TOP), self._inside(sd, brain)
         record = self._record(target, config, t1w_context=t1w is not None)
-        return Synthesised(self._inside(image + 1, brain, TOP), self._inside(sd, brain), draws, record)
+        return Synthesised(volume, sd_volume, draws, score, limit, record)
 
     def _bands(self, source: Volume, target: Modality) -> Tensor:
         """(1, M, 8, X/2, Y/2, Z/2) standardised sub-bands; those of the target are zero."""
@@ -187,9 +195,15 @@ class Synthesiser:
         index = torch.tensor([_index(target)], device=self.device)
         _, refined = self.model.refined(self._bands(source, target), index, context)
         image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
-        scale = refined.voxel_log_scale().exp() * self.model.scale_factor[index]
-        sd = 2**0.5 * scale  # of a Laplace distribution
-        return image[0, 0], sd[0, 0]
+        return image[0, 0], self.model.error_sd(refined, index)[0, 0]
+
+    @torch.inference_mode()
+    def _outlier_score(self, source: Volume, brain: Tensor, target: Modality) -> tuple[float, float]:
+        """The score of a source, and the limit of its modality."""
+        index = torch.tensor([_index(target.other)], device=self.device)
+        features = self.model.features(self._bands(source, target), brain[None, None], index)
+        score = self.model.outlier(features, index)
+        return float(score), float(self.model.outlier.limit[index])
 
     @torch.inference_mode()
     def _draws(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nb
@@ -10,6 +11,7 @@ import pytest
 
 from pds_bids.app import evaluation, modelcard, training
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
+from pds_bids.app.methods import MAIN, MAIN_ROWS
 from pds_bids.core.errors import UsageError
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FREESURFER_LABELS, Structure, structure_codes
 
@@ -51,13 +53,21 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     preset.write_text(bundled.read_text() + "on_the_fly = true\n")
     assert training.run(str(preset), maps, checkpoint, 0.2, "cpu", 0) == 0
     assert '"test": [\n    "seg_2.nii.gz"' in checkpoint.with_suffix(".split.json").read_text()
-    assert '"seg_2.nii.gz"' in modelcard.text(str(checkpoint))
+    assert "- test: seg_2.nii.gz\n" in modelcard.text(str(checkpoint))
 
-    assert evaluation.run(str(checkpoint), maps, table, 1, "cpu", 0) == 0
+    plan = evaluation.Plan(str(checkpoint), (f"rival:estimate={checkpoint}",), n_subjects=1, n_fit=1)
+    assert evaluation.run(plan, maps, table, "cpu") == 0
     rows = [line.split("\t") for line in table.read_text().splitlines()]
-    methods = ["flat brain", "copied source", "population template", "pds, denoiser alone", "pds"]
+    methods = ["flat brain", "population template", "copied source, matched", "voxelwise linear", "rival"]
+    methods += list(MAIN_ROWS)
     assert [row[:2] for row in rows[1:]] == [[target, m] for target in ("bold", "dwi") for m in methods]
-    assert all(row[-1].startswith("0.00") for row in rows[1:] if row[1] == "population template")
+    about = json.loads(table.with_suffix(".json").read_text())
+    assert [[row["target"], row["method"]] for row in about["rows"]] == [row[:2] for row in rows[1:]]
+    assert (about["test_maps"], about["seed"]) == (["seg_2.nii.gz"], 0)
+    assert list(about["weights_sha256"]) == [str(checkpoint)]
+    numbers = {row["method"]: row for row in about["rows"] if row["target"] == "dwi"}
+    assert numbers["rival"]["psnr_db"] == numbers["PDM, 1 step"]["psnr_db"]
+    assert numbers[MAIN]["main_gain_psnr_db"] == [0, 0, 0]
     capsys.readouterr()
 
 
@@ -66,8 +76,8 @@ def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path:
     others.mkdir()
     for path in label_maps(maps):
         (others / f"other_{path.name}").symlink_to(path)
-    with pytest.raises(UsageError, match="held-out"):
-        evaluation.run("base", others, tmp_path / "table.tsv", 1, "cpu", 0)
+    with pytest.raises(UsageError, match="none of the model's test maps"):
+        evaluation.run(evaluation.Plan(), others, tmp_path / "table.tsv", "cpu")
 
 
 def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:

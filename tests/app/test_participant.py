@@ -97,6 +97,8 @@ def test_nobody_takes_a_synthetic_volume_for_acquired(finished: Finished) -> Non
     assert sidecar["SyntheticData"] is True
     assert sidecar["Description"].startswith("SYNTHETIC")
     assert len(sidecar["Synthesis"]["weights_sha256"]) == 64
+    assert sidecar["OutOfDistributionScore"] > 0
+    assert sidecar["OutOfDistributionLimit"] > 0
     assert b"SYNTHETIC" in nb.load(path).header["descrip"].tobytes()
     assert "SYNTHETIC" in json.loads((out / "dataset_description.json").read_text())["Name"]
     assert "SYNTHETIC" in (out / "README.md").read_text()

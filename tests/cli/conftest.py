@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import pds_bids.app
+from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
 from pds_bids.cli import main, model
 
@@ -51,6 +52,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monkeypatch.setattr(pds_bids.app, module, fake, raising=False)
         setattr(recorders, module, fake)
     recorders.simulation.Study = Study
+    recorders.evaluation.Plan = Plan
     return recorders
 
 

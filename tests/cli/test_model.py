@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
 from pds_bids.cli import model
 from pds_bids.core.errors import UsageError
@@ -42,10 +43,18 @@ def test_train(pds_model_command, workflows, tmp_path):
 
 
 def test_evaluate(pds_model_command, workflows, tmp_path):
-    options = ("--label-maps", tmp_path, "--out", tmp_path / "t.tsv", "--model", "tiny", "--n-subjects", 2)
+    options = ("--label-maps", tmp_path, "--out", tmp_path / "t.tsv")
+    rivals = ("--compare", "U-Net:estimate=unet.safetensors", "--compare", "PDM + TR=tr.safetensors")
+    choice = ("--model", "tiny", "--n-subjects", 2, "--n-fit", 5, "--methods", "estimate", "refined")
 
     assert pds_model_command("evaluate", *options).code == 0
-    assert workflows.evaluation.run.calls == [("tiny", tmp_path, tmp_path / "t.tsv", 2, "auto", 0)]
+    assert pds_model_command("evaluate", *choice, *options, *rivals, "--no-baselines", "--seed", 3).code == 0
+    default = Plan()
+    other = Plan("tiny", (rivals[1], rivals[3]), ("estimate", "refined"), False, 2, 5, 3)
+    assert workflows.evaluation.run.calls == [
+        (default, tmp_path, tmp_path / "t.tsv", "auto"),
+        (other, tmp_path, tmp_path / "t.tsv", "auto"),
+    ]
 
 
 def test_simulate(pds_model_command, workflows, tmp_path, monkeypatch):

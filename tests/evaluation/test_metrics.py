@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import fourier_gaussian, gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pds_bids.evaluation.metrics import DATA_RANGE, clustered_bootstrap, coverage, mae, psnr, ssim
+from pds_bids.evaluation.metrics import (
+    DATA_RANGE,
+    SHARPNESS_BAND,
+    clustered_bootstrap,
+    coverage,
+    mae,
+    psnr,
+    sharpness,
+    ssim,
+)
 
 METRICS = pytest.mark.parametrize("metric", [psnr, mae, ssim], ids=lambda f: f.__name__)
 
@@ -141,10 +151,58 @@ def test_equal_values_have_no_spread():
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
-def test_the_interval_of_a_true_laplace_scale_holds_its_share(random, level):
+def test_the_interval_of_a_true_sd_holds_its_share(random, level):
     sd = random.uniform(0.1, 1.0, (40, 40, 40))
-    error = random.laplace(scale=sd / 2**0.5)
+    error = random.normal(scale=sd)
     everywhere = np.ones(sd.shape, bool)
 
     assert coverage(error, sd, everywhere, level) == pytest.approx(level, abs=0.01)
     assert coverage(error, sd / 2, everywhere, level) < level - 0.1
+
+
+@pytest.fixture
+def texture() -> np.ndarray:
+    """White noise on a grid of 2 mm."""
+    return np.random.default_rng(1).standard_normal((64, 64, 64))
+
+
+@pytest.fixture
+def ball() -> np.ndarray:
+    x, y, z = np.ogrid[-1:1:64j, -1:1:64j, -1:1:64j]
+    return x**2 + y**2 + z**2 < 0.8
+
+
+def test_a_volume_is_as_sharp_as_itself(texture, ball):
+    assert sharpness(texture, texture, ball) == 1
+    assert sharpness(texture + 3, texture, ball) == pytest.approx(1)
+    assert sharpness(2 * texture, texture, ball) == pytest.approx(4)
+
+
+def test_a_flat_volume_has_no_sharpness(texture, ball):
+    assert sharpness(np.full(texture.shape, 1.2), texture, ball) == pytest.approx(0, abs=1e-20)
+
+
+@pytest.mark.parametrize("sigma_mm", [0.5, 1.0, 2.0])
+def test_the_sharpness_of_a_gaussian_blur_is_known(texture, ball, sigma_mm):
+    """A Gaussian takes exp(-(2 pi f sigma)^2) of the power at f; white noise has shells of f^2."""
+    blurred = np.fft.ifftn(fourier_gaussian(np.fft.fftn(texture), sigma_mm / 2)).real
+    f = np.linspace(*SHARPNESS_BAND, 200)
+    left = np.exp(-((2 * np.pi * f * sigma_mm) ** 2))
+
+    assert sharpness(blurred, texture, ball) == pytest.approx((left * f**2).sum() / (f**2).sum(), rel=0.05)
+
+
+def test_sharpness_looks_at_its_band_only(ball):
+    position = 2.0 * np.arange(64)[:, None, None] * np.ones((1, 64, 64))
+    inside, below = (np.cos(2 * np.pi * f * position) for f in (0.15, 0.04))
+
+    assert sharpness(inside + below, inside, ball) == pytest.approx(1, abs=0.02)
+
+
+def test_sharpness_does_not_see_the_edge_of_the_mask(texture, ball):
+    smooth = gaussian_filter(texture, 3, mode="wrap")
+
+    assert sharpness(1 + smooth, texture, ball) < 1.1 * sharpness(smooth, texture, ball)
+    assert sharpness(np.where(ball, smooth, 7), texture, ball) == pytest.approx(
+        sharpness(smooth, texture, ball)
+    )

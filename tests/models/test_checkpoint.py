@@ -14,6 +14,7 @@ from pds_bids.core.errors import UsageError
 from pds_bids.models.checkpoint import (
     FORMAT,
     ModelConfig,
+    annotate,
     count_parameters,
     file_sha256,
     load_checkpoint,
@@ -168,6 +169,20 @@ def test_nothing_is_ever_unpickled(path, tmp_path):
     assert not mark.exists()
     pickle.loads(path.read_bytes())
     assert mark.exists()  # the trap itself works
+
+
+def test_a_note_changes_the_card_and_nothing_else(written):
+    before = load_checkpoint(str(written))
+
+    annotate(written, metrics=[{"n": 3}])
+
+    after = load_checkpoint(str(written))
+    assert after.card == before.card | {"metrics": [{"n": 3}]}
+    assert after.sha256 != before.sha256
+    assert after.model.config == before.model.config
+    old, new = before.model.state_dict(), after.model.state_dict()
+    assert old.keys() == new.keys()
+    assert all(torch.equal(tensor, new[name]) for name, tensor in old.items())
 
 
 def test_a_path_is_its_own_name(written):

@@ -8,7 +8,8 @@ import torch
 from pds_bids.core.modality import Modality
 from pds_bids.simulation.anatomy import Structure
 from pds_bids.simulation.physics import tissue_properties
-from pds_bids.simulation.protocol import Acquisition, magnetisation, random_acquisition
+from pds_bids.simulation.protocol import Acquisition, random_acquisition
+from pds_bids.simulation.weighting import magnetisation
 
 RANGES = {
     Modality.BOLD: {"tr_ms": (600, 3000), "te_ms": (24, 35), "flip_deg": (50, 90), "dropout": (50, 350)},

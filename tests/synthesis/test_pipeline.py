@@ -34,7 +34,7 @@ def model() -> PdsModel:
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
-    model.scale_factor.copy_(torch.tensor([1.5, 0.5]))
+    model.scale_factor.copy_(torch.tensor([[1.5, 1.2, 1.0, 2.0], [0.5, 1.0, 0.7, 0.9]]))
     model.templates.copy_(torch.rand(model.templates.shape))
     return model.eval()
 
@@ -150,6 +150,18 @@ def test_the_scale_is_calibrated_per_modality(synthesiser, source, mask):
         factors[0] /= 2
 
     np.testing.assert_allclose(doubled, 2 * sd, rtol=1e-6)
+
+
+@TARGETS
+def test_the_score_is_that_of_the_source(synthesiser, source, mask, target):
+    outlier, rows = synthesiser.model.outlier, torch.randn(60, synthesiser.model.outlier.centre.shape[1])
+    k = list(Modality).index(target.other)
+    outlier.fit(k, rows, rows)
+
+    made, again, seeded = (synthesiser.synthesise(source, mask, target, POINT, seed) for seed in (0, 0, 1))
+
+    assert made.outlier_score == again.outlier_score == seeded.outlier_score > 0
+    assert made.outlier_limit == pytest.approx(outlier.limit[k].item())
 
 
 @pytest.mark.parametrize("wrong", ["source", "mask", "t1w"])
