@@ -5,135 +5,199 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
-import tomllib
-from importlib.resources import files
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids import __version__
-from pds_bids.app.anatomies import aligned_structures, label_maps, split
-from pds_bids.app.bank import PairStream, simulate_bank
+from pds_bids.app.anatomies import label_maps, split
 from pds_bids.app.patterns import pattern_config, pattern_loss
+from pds_bids.app.presets import load_preset, training_config
+from pds_bids.app.progress import monitors
 from pds_bids.app.provenance import software_versions
+from pds_bids.app.trainingdata import SimulatedData
 from pds_bids.bids.writing import write_json
-from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
-    from pds_bids.models.microstructure import MrConfig
     from pds_bids.training.data import Pairs
+    from pds_bids.training.distributed import Team
+    from pds_bids.training.pattern_loss import PatternConfig
+    from pds_bids.training.recipe import TrainingConfig
+    from pds_bids.training.state import StateFile
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
 
+DEFAULT_MINUTES = 60.0
+"""For stages that take shares of them."""
 
-def load_preset(preset: str) -> dict[str, Any]:
-    """Tables of a bundled preset, or of a TOML file.
-
-    Raises
-    ------
-    UsageError
-        If there is no such preset, or it is not TOML.
-    """
-    bundled = Path(str(files("pds_bids") / "presets" / f"{preset}.toml"))
-    path = bundled if bundled.is_file() else Path(preset)
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        known = ", ".join(sorted(p.stem for p in bundled.parent.glob("*.toml")))
-        raise UsageError(f"{preset}: neither a bundled preset ({known}) nor a TOML file ({error})") from error
+NO_PART_IN_THE_RESULT = ("accumulate", "checkpointing")
+"""Fields of a stage that may change between two runs of one training."""
 
 
-def microstructure_config(table: dict[str, Any]) -> MrConfig:
-    """The `[training.mr]` table of a preset; the file of weights that it names is tried at once.
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for.
 
-    Raises
-    ------
-    UsageError
-        If there is no such field or projection, or the file is not what it should be.
-    """
-    from pds_bids.models.microstructure import MrConfig, load_microstructure
-
-    try:
-        config = MrConfig(**table)
-    except TypeError as error:
-        raise UsageError(f"[training.mr] of the preset: {error}; see MrConfig") from error
-    load_microstructure(config)  # a wrong file is met now, and not after the simulation
-    return config
-
-
-def run(preset: str, label_maps_dir: Path, out: Path, max_minutes: float, device: str, seed: int) -> int:
-    """Simulate pairs from label maps, train both stages, calibrate, and write the checkpoint.
-
-    Parameters
+    Attributes
     ----------
     preset
         Name of a bundled preset, or a TOML file.
-    label_maps_dir
-        FreeSurfer-style label maps; they are split by name into train, calibration and test.
+    label_maps
+        Folder of FreeSurfer-style label maps; they are split by name into train, calibration and test.
     out
-        Checkpoint to write; the split is written beside it before training.
+        Checkpoint to write. Beside it lie the split, the state of the training and, until it is complete, its
+        pairs.
     max_minutes
-        Time for the two stages; simulation comes on top.
+        For the stages of this run; simulation and calibration come on top. Where stages count steps, the
+        training stops when it has taken so long, and a later run goes on.
+    restart
+        Forget the state that an earlier run left.
+    tensorboard
+        Folder to log to.
     """
+
+    preset: str
+    label_maps: Path
+    out: Path
+    max_minutes: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    restart: bool = False
+    tensorboard: Path | None = None
+
+
+def run(order: Order) -> int:
+    """Simulate pairs, train both stages, calibrate, and write the checkpoint, or go on where a run stopped.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from pds_bids.synthesis.pipeline import resolve_device
+    from pds_bids.training.distributed import team
+
+    with team(resolve_device(order.device)) as crew, _quiet(not crew.leads):
+        return _run(order, crew)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An order that has been looked up, and that nothing speaks against.
+
+    Attributes
+    ----------
+    tables
+        Of the preset; `config` and `pattern` are what they say.
+    maps
+        Label maps by name.
+    about
+        What goes into the card: `split`, `preset`, `minutes`, `seed`.
+    """
+
+    tables: dict[str, Any]
+    config: TrainingConfig
+    pattern: PatternConfig
+    maps: dict[str, Path]
+    about: dict[str, Any]
+
+
+def plan(order: Order, processes: int) -> Plan:
+    """Read the preset, list the label maps and split them.
+
+    Raises
+    ------
+    UsageError
+        If anything in the order is wrong.
+    """
+    tables = load_preset(order.preset)
+    config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))
+    config.require_processes(processes)
+    maps = {path.name: path for path in label_maps(order.label_maps)}
+    minutes = order.max_minutes or (DEFAULT_MINUTES if config.timed else None)
+    about = {"split": split(list(maps)), "preset": tables, "minutes": minutes, "seed": order.seed}
+    return Plan(tables, config, pattern, maps, about)
+
+
+def _run(order: Order, crew: Team) -> int:
+    planned = plan(order, crew.size)
+    keeper = state_file(order.out, planned.about, timed=planned.config.timed)
+    if order.restart and crew.leads:
+        keeper.path.unlink(missing_ok=True)
+    crew.wait()
+    state = keeper.load()
+    if state is not None and state.position.complete and order.out.is_file():
+        print(f"{order.out} is complete; --restart trains it anew")
+    elif _train(order, planned, keeper, crew):
+        print(f"{order.out} is complete")
+    else:
+        print(f"the time is up; the same command goes on from {keeper.path}")
+    return 0
+
+
+def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     import torch
 
     from pds_bids.models.checkpoint import ModelConfig, PdsModel
-    from pds_bids.synthesis.pipeline import resolve_device
-    from pds_bids.training.loop import StageConfig, TrainingConfig, train
+    from pds_bids.training.loop import Run, train
 
-    tables = load_preset(preset)
-    paths = {path.name: path for path in label_maps(label_maps_dir)}
-    parts = split(list(paths))
-    write_json(out.with_suffix(".split.json"), parts)
-    threads = len(os.sched_getaffinity(0))
+    tables, about, seed = planned.tables, planned.about, order.seed
+    if crew.leads:
+        write_json(order.out.with_suffix(".split.json"), about["split"])
+    threads = max(1, len(os.sched_getaffinity(0)) // crew.neighbours)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    model = PdsModel(ModelConfig.from_dict(tables["model"])).to(resolve_device(device))
-    stages = tables["training"]
-    mr = microstructure_config(stages.get("mr", {}))
-    config = TrainingConfig(StageConfig(**stages["denoiser"]), StageConfig(**stages["refiner"]), mr)
-    by_roi = pattern_config(tables.get("pattern", {}))
-    data = tables["data"]
-    with tempfile.TemporaryDirectory(prefix="pds-bids-train-") as folder:
-
-        def pairs(part: str, per_anatomy: int, *, on_the_fly: bool = False) -> Pairs:
-            members = {
-                list(paths).index(name): aligned_structures(paths[name], threads) for name in parts[part]
-            }
-            people = data.get("people", on_the_fly)
-            if on_the_fly:
-                n_pairs = per_anatomy * len(members)
-                return PairStream(tuple(members.values()), n_pairs, seed, people, resolve_device(device))
-            return simulate_bank(
-                members,
-                per_anatomy,
-                Path(folder) / part,
-                seed,
-                threads,
-                people=people,
-                per_head=data.get("per_head", 1),
-            )
-
-        on_the_fly = data.get("on_the_fly", False)
-        training = pairs("train", data["pairs_per_anatomy"], on_the_fly=on_the_fly)
-        calibration = pairs("calibration", data["calibration_pairs_per_anatomy"])
-        pattern = pattern_loss(by_roi, training, seed)
+    model = PdsModel(ModelConfig.from_dict(tables["model"])).to(crew.device)
+    folder = order.out.with_suffix(".pairs")
+    data = SimulatedData(planned.maps, about["split"], tables["data"], seed, folder, threads, crew)
+    with monitors(order.tensorboard, crew.leads) as watching:
+        training, calibration = data.training(), data.calibration()
+        pattern = pattern_loss(planned.pattern, training, seed)
         if pattern is not None:
             model.know(pattern.values)
-        about = {
-            "split": parts,
-            "preset": tables,
-            "minutes": max_minutes,
-            "seed": seed,
-            "pairs": len(training),
-        }
 
         def save() -> None:
-            finish(model, training, calibration, about, out)
+            finish(model, training, calibration, {**about, "pairs": len(training)}, order.out)
 
-        train(model, training, config, max_minutes, seed, print, save, pattern)
-    return 0
+        run = Run(about["minutes"], crew, keeper, watching)
+        complete = train(model, training, planned.config, run, seed, save, pattern)
+    if complete:
+        data.discard()
+    return complete
+
+
+def state_file(out: Path, about: dict[str, Any], *, timed: bool) -> StateFile:
+    """Where the state of a training is kept.
+
+    Parameters
+    ----------
+    about
+        `split`, `preset`, `minutes` and `seed`: another training's state is refused by what differs in these.
+    timed
+        Whether the minutes have a part in the result.
+    """
+    from pds_bids.training.state import StateFile
+
+    recipe = json.loads(json.dumps(about))
+    if not timed:
+        del recipe["minutes"]
+    for stage in recipe["preset"]["training"].values():
+        for key in NO_PART_IN_THE_RESULT if isinstance(stage, dict) else ():
+            stage.pop(key, None)
+    return StateFile(out.with_suffix(".state.safetensors"), recipe)
+
+
+@contextmanager
+def _quiet(quiet: bool) -> Iterator[None]:
+    """One process speaks for all."""
+    with ExitStack() as stack:
+        if quiet:
+            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nowhere))
+        yield
 
 
 def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:

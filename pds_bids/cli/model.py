@@ -137,16 +137,27 @@ def info(model: str) -> None:
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
-    default=60.0,
-    help="Time to train for.",
+    help="Time to train for; where PRESET counts steps, stop then, and go on when run again."
+    "  [default: 60, or no limit on steps]",
+)
+@click.option(
+    "--resume/--restart",
+    default=True,
+    help="Go on where an earlier run with the same --out stopped, or begin anew.",
+)
+@click.option(
+    "--tensorboard", type=_Folder, metavar="DIR", help="Log losses and sample images for TensorBoard in DIR."
 )
 @_device
 @_seed
-def train(preset: str, label_maps: Path, out: Path, max_minutes: float, device: str, seed: int) -> int:
-    """Train networks as PRESET says: the name of a bundled one, or a TOML file."""
+def train(resume: bool, **order: Any) -> int:
+    """Train networks as PRESET says: the name of a bundled one, or a TOML file.
+
+    For several GPUs: torchrun --nproc-per-node N -m pds_bids.cli.model train ...
+    """
     from pds_bids.app import training
 
-    return training.run(preset, label_maps, out, max_minutes, device, seed)
+    return training.run(training.Order(**order, restart=not resume))
 
 
 @pds_model.command(cls=BidsAppCommand)
@@ -193,3 +204,7 @@ def evaluate(label_maps: Path, out: Path, device: str, **plan: Any) -> int:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `pds-model`."""
     exit_with(pds_model, "pds-model", args)
+
+
+if __name__ == "__main__":  # torchrun -m
+    main()

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def channel_norm(x_BCXYZ: Tensor) -> Tensor:
@@ -107,7 +108,15 @@ class UNet(nn.Module):
         Width of the time embedding; 0 for a network without times.
     attention
         Self-attention at the coarsest level.
+
+    Attributes
+    ----------
+    checkpointing
+        While gradients are recorded, keep only what enters each level, and compute the rest once more for
+        the backward pass: less memory, a third more time, the same gradients (Chen 2016).
     """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -138,17 +147,22 @@ class UNet(nn.Module):
         x = self.stem(x_BCXYZ)
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=False):
-            skips.append(blocks(x, times_BD))
+            skips.append(self._level(blocks, x, times_BD))
             x = down(_even(skips[-1]))
-        x = self.encoder[-1](x, times_BD)
+        x = self._level(self.encoder[-1], x, times_BD)
         if self.attention is not None:
             x = self.attention(x)
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             skip = skips.pop()
             x = F.interpolate(up(x), scale_factor=2, mode="nearest")
             x = torch.cat([x[..., : skip.shape[2], : skip.shape[3], : skip.shape[4]], skip], dim=1)
-            x = blocks(x, times_BD)
+            x = self._level(blocks, x, times_BD)
         return self.head(F.silu(channel_norm(x)))
+
+    def _level(self, blocks: nn.Module, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(blocks, x_BCXYZ, times_BD, use_reentrant=False)
+        return blocks(x_BCXYZ, times_BD)
 
 
 def _even(x_BCXYZ: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pds_bids.core.modality import Modality
 from pds_bids.models.blocks import TimeEmbedding, UNet
 from pds_bids.models.pattern import N_PLACES
-from pds_bids.models.schedule import alpha_sigma
+from pds_bids.models.schedule import alpha_sigma, ddim
 from pds_bids.models.wavelet import haar, inverse_haar
 
 BANDS = 8
@@ -143,3 +143,44 @@ def one_step_estimate(
     u[rows, target_B] = 1.0
     v = denoiser(bands_BMKXYZ, u, context_BCXYZ)
     return -v[rows, target_B].float(), bands_BMKXYZ[rows, 1 - target_B]
+
+
+def drawn_estimate(
+    denoiser: DualModalDenoiser,
+    bands_BMKXYZ: Tensor,
+    target_B: Tensor,
+    context_BCXYZ: Tensor,
+    noise_DBKXYZ: Tensor,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of D draws of the target given the source, all of them sampled as one batch.
+
+    Parameters
+    ----------
+    bands_BMKXYZ, target_B, context_BCXYZ
+        As for `one_step_estimate`.
+    noise_DBKXYZ
+        Standard normal, of the size of the target's sub-bands: what each draw starts from.
+    steps
+        Of the sampler.
+
+    Returns
+    -------
+    estimate, source, spread
+        (B, 8, X, Y, Z) standardised sub-bands of target and source; the last is the standard deviation of the
+        draws, zeros for a single one.
+    """
+    draws, size = noise_DBKXYZ.shape[:2]
+    rows = torch.arange(draws * size, device=target_B.device)
+    bands, target = bands_BMKXYZ.repeat(draws, 1, 1, 1, 1, 1), target_B.repeat(draws)
+    context = context_BCXYZ.repeat(draws, 1, 1, 1, 1)
+
+    def predict_v(x_u: Tensor, u: Tensor) -> Tensor:
+        pair = bands.index_put((rows, target), x_u)
+        times = torch.zeros(bands.shape[:2], device=bands.device).index_put((rows, target), u)
+        return denoiser(pair, times, context)[rows, target].float()
+
+    samples_DBKXYZ = ddim(predict_v, noise_DBKXYZ.flatten(0, 1), steps).unflatten(0, (draws, size))
+    estimate = samples_DBKXYZ.mean(0)
+    spread = samples_DBKXYZ.std(0) if draws > 1 else torch.zeros_like(estimate)
+    return estimate, bands_BMKXYZ[rows[:size], 1 - target_B], spread

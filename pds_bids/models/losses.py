@@ -15,6 +15,15 @@ def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
     return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
+def mean_by_sample(error: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the batch (the first axis) of the `weighted_mean` of each sample.
+
+    Samples count alike, so that the mean over the parts of a batch is that of the whole.
+    """
+    weight = weight.expand_as(error).flatten(1)
+    return ((error.flatten(1) * weight).sum(1) / weight.sum(1).clamp(min=1e-6)).mean()
+
+
 def voxel_weight(mask: Tensor) -> Tensor:
     """One in the brain, `AIR_WEIGHT` elsewhere."""
     return AIR_WEIGHT + (1 - AIR_WEIGHT) * mask
@@ -33,7 +42,7 @@ def laplace_nll(error: Tensor, log_scale: Tensor) -> Tensor:
 def tissue_cross_entropy(logits_BCXYZ: Tensor, fractions_BCXYZ: Tensor, weight_B1XYZ: Tensor) -> Tensor:
     """Cross-entropy against soft tissue fractions."""
     entropy = -(fractions_BCXYZ * F.log_softmax(logits_BCXYZ, dim=1)).sum(dim=1, keepdim=True)
-    return weighted_mean(entropy, weight_B1XYZ)
+    return mean_by_sample(entropy, weight_B1XYZ)
 
 
 def gradient_difference(x_BCXYZ: Tensor, y_BCXYZ: Tensor) -> Tensor:

@@ -1,209 +1,186 @@
-"""The two training stages: first the denoiser, then the refiner on the outputs of the frozen denoiser.
-
-Budgets are in minutes, because that is what a lab has; schedules follow the elapsed share of the budget.
-"""
+"""The two training stages: first the denoiser, then the refiner on the outputs of the frozen denoiser."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
-from pds_bids.core.errors import PdsError
-from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.models.denoiser import BANDS
-from pds_bids.models.losses import band_weight
-from pds_bids.models.microstructure import MicrostructureLoss, MrConfig, load_microstructure
-from pds_bids.models.wavelet import haar
-from pds_bids.training.data import Batch, Pairs, halved, make_batch
-from pds_bids.training.ema import Ema
-from pds_bids.training.objectives import denoiser_loss, refiner_loss
+from pds_bids.models.microstructure import load_microstructure
+from pds_bids.training.data import Pairs
+from pds_bids.training.distributed import Team
+from pds_bids.training.feed import Feed
+from pds_bids.training.learner import Learner
+from pds_bids.training.monitor import Monitor, Report, Timer
 from pds_bids.training.pattern_loss import PatternLoss
+from pds_bids.training.recipe import TrainingConfig
+from pds_bids.training.signals import SignalWatch, stopped_by
+from pds_bids.training.stages import DenoiserObjective, Objective, RefinerObjective
+from pds_bids.training.state import Position, State, StateFile
 
-Log = Callable[[str], None]
-Network = TypeVar("Network", bound=nn.Module)
-
-N_STATISTICS = 24
-"""Pairs that the mean and sd of the sub-bands are taken from."""
-
-
-@dataclass(frozen=True)
-class StageConfig:
-    """One stage: `share` of the time budget, batch size, learning rate.
-
-    `coarse` and `regression` are shares of the stage spent at 4 mm, and (after that) at target time 1 only.
-    """
-
-    share: float
-    batch_size: int = 1
-    coarse_batch_size: int = 4
-    learning_rate: float = 6e-4
-    coarse: float = 0.0
-    regression: float = 0.0
+TIME_IS_UP = -1.0
+"""Beside the numbers of signals and 0: why the leader stops a stage early."""
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Both stages, and what the second one compares microstructure by."""
+class Run:
+    """How a training is run. Nothing in here has a part in its result, save minutes where stages share them.
 
-    denoiser: StageConfig = field(default_factory=lambda: StageConfig(0.7, coarse=0.2, regression=0.5))
-    refiner: StageConfig = field(default_factory=lambda: StageConfig(0.3, learning_rate=4e-4))
-    mr: MrConfig = field(default_factory=MrConfig)
-    warmup_steps: int = 100
-    weight_decay: float = 1e-4
-    ema: float = 0.999
-
-
-def batches(pairs: Pairs, size: int, generator: torch.Generator, device: str) -> Iterator[Batch]:
-    """Endless shuffled, augmented batches on `device`, both directions equally often.
-
-    Parameters
+    Attributes
     ----------
-    size
-        Pairs in a batch; all of them where there are fewer.
-    """
-    size = min(size, len(pairs))
-    while True:
-        order = torch.randperm(len(pairs), generator=generator).tolist()
-        for start in range(0, len(order) - size + 1, size):
-            targets = torch.randint(0, len(Modality), (size,), generator=generator).tolist()
-            yield make_batch(pairs.get(order[start : start + size]), targets, [generator] * size).to(device)
-
-
-def subband_statistics(images_BMXYZ: Tensor, mask_B1XYZ: Tensor) -> tuple[Tensor, Tensor]:
-    """(M, 8) mean and sd of every sub-band over the brain voxels of images of M kinds."""
-    bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))
-    weight = (band_weight(mask_B1XYZ) > 0.5).float()[:, :, None].expand_as(bands)
-    dims = (0, 3, 4, 5)
-    mean = (bands * weight).sum(dims) / weight.sum(dims)
-    centred = (bands - mean[None, :, :, None, None, None]) * weight
-    return mean, (centred.square().sum(dims) / weight.sum(dims)).sqrt().clamp(min=1e-4)
-
-
-def standardise(model: PdsModel, batch: Batch) -> None:
-    """Set the statistics of all sub-bands to those of a large batch, of the resolution to come."""
-    model.subbands.standardise(*subband_statistics(batch.images, batch.mask))
-    if (has := batch.has_t1w).any():
-        model.t1w_subbands.standardise(*subband_statistics(batch.t1w[has], batch.mask[has]))
-
-
-def run_stage(
-    network: Network,
-    loss: Callable[[float], Tensor],
-    stage: StageConfig,
-    config: TrainingConfig,
-    minutes: float,
-    log: Log,
-) -> Network:
-    """Minimise `loss(progress)` over the parameters of `network` for a time; returns its moving average.
-
-    Parameters
-    ----------
-    loss
-        Of the share of the time that has passed, in [0, 1).
     minutes
-        For both stages; this one takes its share.
-
-    Raises
-    ------
-    PdsError
-        When the loss is not finite.
+        What stages take their shares of. A stage that counts steps stops when this run has taken so long; a
+        later run goes on. None: no limit.
+    team
+        The processes.
+    keeper
+        Where the state is kept.
+    monitors
+        Told of every step; the leader's alone are.
+    save_minutes
+        Between two states on disk.
     """
-    ema = Ema(network, config.ema)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=stage.learning_rate, weight_decay=config.weight_decay
-    )
-    device = next(network.parameters()).device.type
-    start, step, recent = time.monotonic(), 0, 0.0
-    while (progress := (time.monotonic() - start) / (60 * minutes * stage.share)) < 1:
-        warm_up = min(1.0, (step + 1) / config.warmup_steps)
-        for group in optimiser.param_groups:
-            group["lr"] = stage.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * progress))
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16):
-            value = loss(progress)
-        if not torch.isfinite(value):
-            raise PdsError(f"training: the loss is {value.item()} at step {step}; lower learning_rate")
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        ema.update(network)
-        step, recent = step + 1, 0.98 * recent + 0.02 * value.item()
-        if step % 50 == 0:
-            log(f"step {step} progress {progress:.3f} loss {recent / (1 - 0.98**step):.4f}")
-    return ema.network
+
+    minutes: float | None
+    team: Team
+    keeper: StateFile
+    monitors: Sequence[Monitor] = ()
+    save_minutes: float = 5.0
 
 
 def train(
     model: PdsModel,
     pairs: Pairs,
     config: TrainingConfig,
-    minutes: float,
+    run: Run,
     seed: int,
-    log: Log,
-    save: Callable[[], None],
+    finish: Callable[[], None],
     pattern: PatternLoss | None = None,
-) -> None:
-    """Both stages, in place: `model` ends with the averaged weights. `save` is called after each stage."""
+) -> bool:
+    """Both stages, in place, from where an earlier run stopped: `model` ends with the averaged weights.
+
+    Parameters
+    ----------
+    seed
+        Every random choice follows from it.
+    finish
+        Called by the leader after each stage.
+
+    Returns
+    -------
+    bool
+        Whether it is complete. Otherwise the time was up, and a state is kept.
+    """
+    config.require_processes(run.team.size)
     microstructure = load_microstructure(config.mr)
-    generator = torch.Generator().manual_seed(seed)
+    deadline = math.inf if run.minutes is None else time.monotonic() + 60 * run.minutes
     for network in (model.denoiser, model.refiner):
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # not in the stubs
-    loss = denoiser_objective(model, pairs, config.denoiser, generator, pattern)
-    model.denoiser = run_stage(model.denoiser, loss, config.denoiser, config, minutes, log)
-    save()
-    loss = refiner_objective(model, pairs, config.refiner, microstructure, generator)
-    model.refiner = run_stage(model.refiner, loss, config.refiner, config, minutes, log)
-    save()
+    state = run.keeper.load()
+    if state is not None:
+        state.restore_model(model)
+
+    def feed(stage: str) -> Feed:
+        return Feed(pairs, seed, stage, model.templates.device)
+
+    stages: dict[str, Callable[[], Objective]] = {
+        "denoiser": lambda: DenoiserObjective(model, feed("denoiser"), config.denoiser, pattern),
+        "refiner": lambda: RefinerObjective(model, feed("refiner"), config.refiner, microstructure),
+    }
+    for name, objective in stages.items():
+        if state is not None and state.position.stage != name:
+            continue  # an earlier run has done it
+        if not run_stage(objective(), config, run, deadline, state):
+            return False
+        if run.team.leads:
+            finish()
+        state = None
+    if run.team.leads:
+        run.keeper.mark_complete()
+    run.team.wait()
+    return True
 
 
-def denoiser_objective(
-    model: PdsModel,
-    pairs: Pairs,
-    stage: StageConfig,
-    generator: torch.Generator,
-    pattern: PatternLoss | None = None,
-) -> Callable[[float], Tensor]:
-    """The loss of the first stage by progress: at 4 mm, then at target time 1 only, then at all times.
+def run_stage(
+    objective: Objective,
+    config: TrainingConfig,
+    run: Run,
+    deadline: float = math.inf,
+    state: State | None = None,
+) -> bool:
+    """Minimise an objective. Its network becomes the moving average once the stage is done.
 
-    The sub-bands are standardised for the resolution they have.
+    Parameters
+    ----------
+    deadline
+        In `time.monotonic()`: when a stage that counts steps stops early.
+    state
+        Where to go on from; the model has its weights already.
+
+    Returns
+    -------
+    bool
+        Whether the stage is done, and not just the time up.
+
+    Raises
+    ------
+    PdsError
+        When the loss is not finite.
+    TemporaryError, KeyboardInterrupt
+        After SIGTERM and SIGINT, once the state is written.
     """
-    device = str(model.templates.device)
-    feed = batches(pairs, stage.batch_size, generator, device)
-    coarse_feed = batches(pairs, stage.coarse_batch_size, generator, device)
-    n_few = -(-min(N_STATISTICS, len(pairs)) // stage.batch_size)
-    few = Batch(*(torch.cat(tensors) for tensors in zip(*islice(feed, n_few), strict=True)))
-    standardise(model, halved(few) if stage.coarse else few)
-    fine = not stage.coarse
+    stage, name = objective.stage, objective.feed.stage
+    learner = Learner(objective, config, run.team)
+    if state is not None:
+        state.restore_stage(learner.network, learner.ema, learner.optimiser)
+        learner.steps = state.position.step
+    start = time.monotonic() - (state.position.elapsed_s if state else 0)
+    save_is_due = Timer(60 * run.save_minutes)
+    with SignalWatch() as signals:
+        while True:
+            now = time.monotonic()
+            share_done = stage.progress(learner.steps, now - start, run.minutes)
+            time_is_up = stage.steps is not None and now >= deadline
+            progress, stop = run.team.told(share_done, TIME_IS_UP if time_is_up else signals.received)
+            over = progress >= 1 or stop != 0
+            if run.team.leads and (over or save_is_due()):
+                position = Position(name, learner.steps, now - start)
+                run.keeper.write(position, objective.model, learner.ema, learner.optimiser)
+            if over:
+                break
+            loss = learner.step(progress)
+            if run.team.leads:
+                report(run, learner, loss, now, start)
+    if stop > 0:
+        raise stopped_by(int(stop))
+    if progress >= 1:
+        setattr(objective.model, name, learner.ema.network)
+    return progress >= 1
 
-    def loss(progress: float) -> Tensor:
-        nonlocal fine
-        if not fine and progress >= stage.coarse:
-            standardise(model, few)
-            fine = True
-        batch = next(feed) if fine else halved(next(coarse_feed))
-        return denoiser_loss(model, batch, progress < stage.coarse + stage.regression, generator, pattern)
 
-    return loss
+def report(run: Run, learner: Learner, loss: float, began: float, start: float) -> None:
+    """Tell the monitors of the step that has just been taken.
 
-
-def refiner_objective(
-    model: PdsModel,
-    pairs: Pairs,
-    stage: StageConfig,
-    microstructure: MicrostructureLoss | None,
-    generator: torch.Generator,
-) -> Callable[[float], Tensor]:
-    """The loss of the second stage, the same at every progress."""
-    device = str(model.templates.device)
-    feed = batches(pairs, stage.batch_size, generator, device)
-    compare = None if microstructure is None else partial(microstructure.to(device), generator=generator)
-    return lambda _: refiner_loss(model, next(feed), compare)
+    Parameters
+    ----------
+    began, start
+        When the step and the stage began, in `time.monotonic()`.
+    """
+    objective, now = learner.objective, time.monotonic()
+    progress = objective.stage.progress(learner.steps, now - start, run.minutes)
+    step = Report(
+        stage=objective.feed.stage,
+        step=learner.steps,
+        progress=min(progress, 1.0),
+        loss=loss,
+        learning_rate=learner.optimiser.param_groups[0]["lr"],
+        pairs=objective.batch_size(progress),
+        seconds=now - began,
+        seconds_left=max(0.0, (now - start) * (1 - progress) / progress),
+    )
+    for monitor in run.monitors:
+        monitor(step, lambda: objective.look(learner.ema.network, progress))

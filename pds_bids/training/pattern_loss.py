@@ -2,7 +2,7 @@
 
     L_PA = sum_v w |x0_hat - x0| / sum_v w  +  c sum_r w_r |mean over ROI r of (x0_hat - x0)| / sum_r w_r
 
-with w = 1 + 2 |d_r| + |rho_r| in ROI r and 1 elsewhere.
+of each sample, with w = 1 + 2 |d_r| + |rho_r| in ROI r and 1 elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID, Grid
-from pds_bids.models.losses import voxel_weight, weighted_mean
+from pds_bids.models.losses import mean_by_sample, voxel_weight
 from pds_bids.models.pattern import PatternValues
 from pds_bids.training.pattern import D_LIMIT, RHO_LIMIT
 
@@ -137,7 +137,7 @@ class PatternLoss:
         error = torch.where(flipped, error_BMXYZ.flip(2), error_BMXYZ).float()
         mask = torch.where(flipped, mask_B1XYZ.flip(2), mask_B1XYZ)
         seen = voxel_weight(mask) * noisy_BM[:, :, None, None, None]
-        by_voxel = weighted_mean(error.abs(), painted.weight_MXYZ * seen)
+        by_voxel = mean_by_sample(error.abs(), painted.weight_MXYZ * seen)
 
         inside = mask.flatten(2)[..., painted.voxels_V]
         wrong = error.flatten(2)[..., painted.voxels_V] * inside
@@ -145,7 +145,7 @@ class PatternLoss:
         count = inside.new_zeros(*inside.shape[:2], n).index_add(2, painted.roi_V, inside)
         total = wrong.new_zeros(*wrong.shape[:2], n).index_add(2, painted.roi_V, wrong)
         weights = torch.from_numpy(self.weights_MR).to(error) * noisy_BM[:, :, None] * (count > 0)
-        by_roi = weighted_mean((total / count.clamp(min=1)).abs(), weights)
+        by_roi = mean_by_sample((total / count.clamp(min=1)).abs(), weights)
         return by_voxel + self.config.roi_weight * by_roi
 
     def _on(self, shape: tuple[int, ...], device: torch.device) -> _Painted:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nb
@@ -51,7 +54,13 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     checkpoint, table, preset = (tmp_path / name for name in ("tiny.safetensors", "table.tsv", "mine.toml"))
     bundled = Path(training.__file__).parents[1] / "presets" / "tiny.toml"
     preset.write_text(bundled.read_text() + "on_the_fly = true\n")
-    assert training.run(str(preset), maps, checkpoint, 0.2, "cpu", 0) == 0
+    order = training.Order(str(preset), maps, checkpoint, 0.2, "cpu")
+    assert training.run(order) == 0
+    assert capsys.readouterr().out.endswith(f"{checkpoint} is complete\n")
+    assert training.run(order) == 0
+    assert "is complete; --restart" in capsys.readouterr().out
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"tiny.safetensors", "tiny.split.json", "tiny.state.safetensors", "mine.toml"}
     assert '"test": [\n    "seg_2.nii.gz"' in checkpoint.with_suffix(".split.json").read_text()
     assert "- test: seg_2.nii.gz\n" in modelcard.text(str(checkpoint))
 
@@ -82,4 +91,25 @@ def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path:
 
 def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="base, tiny"):
-        training.run("huge", maps, tmp_path / "x.safetensors", 1, "cpu", 0)
+        training.run(training.Order("huge", maps, tmp_path / "x.safetensors"))
+
+
+def test_a_training_under_torchrun_stops_in_time_and_goes_on(maps: Path, tmp_path: Path) -> None:
+    preset, out = tmp_path / "mine.toml", tmp_path / "m.safetensors"
+    table = (Path(training.__file__).parents[1] / "presets" / "tiny.toml").read_text()
+    table = table.replace("share = 0.6", "steps = 4").replace("share = 0.4", "steps = 2")
+    preset.write_text(re.sub(r"batch_size = \d", "batch_size = 2", table))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = ["pds_bids.cli.model", "train", str(preset), "--label-maps", str(maps), "--out", str(out)]
+
+    def train(*options: str) -> str:
+        ended = subprocess.run([*launcher, *command, *options], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    first, second = train("--max-minutes", "0.0001"), train()
+
+    assert first.count("the time is up; the same command goes on") == 1
+    assert second.count(f"wrote {out}") == 2  # after each stage, by one process
+    assert not out.with_suffix(".pairs").exists()
+    assert modelcard.text(str(out))

@@ -1,12 +1,24 @@
-"""What a preset says becomes configuration, or an error of one line before anything is simulated."""
+"""What a training is told and what it tells, without any training."""
 
 from __future__ import annotations
 
+import copy
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from pds_bids.app.training import load_preset, microstructure_config
+from pds_bids.app.presets import load_preset, microstructure_config, training_config
+from pds_bids.app.progress import Bar, monitors, tensorboard_writer
+from pds_bids.app.training import state_file
+from pds_bids.app.trainingdata import made_once
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
+from pds_bids.training.distributed import Team
+from pds_bids.training.monitor import Report
+from pds_bids.training.recipe import TrainingConfig
 
 
 @pytest.mark.parametrize("preset", ["base", "tiny"])
@@ -30,3 +42,137 @@ def test_a_table_that_cannot_be_is_met_at_once(table: dict[str, str], fault: str
     with pytest.raises(UsageError, match=fault) as caught:
         microstructure_config(table)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["base", "tiny"])
+def test_bundled_presets_are_trainings(preset: str) -> None:
+    config = training_config(load_preset(preset)["training"])
+    assert config.refiner.draws == 0.25
+    assert config.mr.projection == "slabs"
+
+
+STAGES = {"denoiser": {"steps": 3}, "refiner": {"share": 0.5}}
+
+
+def test_a_table_becomes_a_configuration() -> None:
+    config = training_config({**STAGES, "bf16": False, "warmup_steps": 7})
+    assert (config.denoiser.steps, config.refiner.share) == (3, 0.5)
+    assert replace(config, bf16=True, warmup_steps=100) == replace(
+        TrainingConfig(), denoiser=config.denoiser, refiner=config.refiner
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({"denoiser": {"steps": 3}}, "no table 'refiner'"),
+        ({**STAGES, "refiner": {"steps": 1, "colour": 2}}, "'colour'"),
+        ({**STAGES, "colour": 2}, "'colour'"),
+        ({**STAGES, "refiner": {"steps": 1, "share": 0.5}}, "either share"),
+    ],
+)
+def test_a_training_that_cannot_be_is_met_at_once(table: dict, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault) as caught:
+        training_config(table)
+    assert "\n" not in str(caught.value)
+
+
+ABOUT = {
+    "seed": 0,
+    "minutes": 5.0,
+    "preset": {"training": {"ema": 0.9, "refiner": {"steps": 3, "accumulate": 1}}},
+}
+
+
+def test_what_has_no_part_in_the_result_may_change_before_a_rerun(tmp_path: Path) -> None:
+    other = copy.deepcopy(ABOUT)
+    other["preset"]["training"]["refiner"] |= {"accumulate": 4, "checkpointing": True}
+    later = {**ABOUT, "minutes": 9.0}
+
+    def recipe(about: dict, timed: bool) -> dict:
+        return dict(state_file(tmp_path / "m.safetensors", about, timed=timed).recipe)
+
+    assert recipe(ABOUT, True) == recipe(other, True) != recipe(later, True)
+    assert recipe(ABOUT, False) == recipe(later, False)
+    assert recipe(ABOUT, True) != recipe({**ABOUT, "seed": 1}, True)
+    assert other["preset"]["training"]["refiner"]["accumulate"] == 4
+    assert state_file(tmp_path / "m.safetensors", ABOUT, timed=True).path.name == "m.state.safetensors"
+
+
+def test_data_are_made_once_and_never_half(tmp_path: Path) -> None:
+    calls = []
+
+    def make(folder: Path) -> None:
+        calls.append(folder)
+        (folder / "a").touch()
+        if len(calls) == 1:
+            raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        made_once(tmp_path / "x" / "bank", Team(), make)
+    assert not (tmp_path / "x" / "bank").exists()
+    for _ in range(2):
+        assert made_once(tmp_path / "x" / "bank", Team(), make) == tmp_path / "x" / "bank"
+
+    assert len(calls) == 2
+    assert [p.name for p in (tmp_path / "x").iterdir()] == ["bank"]
+
+
+REPORT = Report("denoiser", 3, 0.25, 2.0, 1e-3, pairs=4, seconds=0.5, seconds_left=61.0)
+
+
+def test_a_bar_for_each_stage() -> None:
+    from rich.progress import Progress
+
+    bar = Bar(Progress(disable=True))
+    for report in (
+        REPORT,
+        replace(REPORT, stage="refiner", step=1, progress=0.5),
+        replace(REPORT, progress=0.5),
+    ):
+        bar(report, pytest.fail)
+
+    assert [(t.description, t.completed) for t in bar.progress.tasks] == [("denoiser", 0.5), ("refiner", 0.5)]
+    assert bar.progress.tasks[0].fields == {"step": 3, "loss": "2.0000", "speed": "8.00", "left": "0:01:01"}
+
+
+def test_a_log_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with monitors(None, leads=True) as (monitor,):
+        monitor(replace(REPORT, step=1), pytest.fail)
+    assert re.fullmatch(r"denoiser: step 1, 25\.0%.*left\n", capsys.readouterr().out)
+
+
+def test_only_one_process_reports() -> None:
+    with monitors(None, leads=False) as nobody:
+        assert nobody == []
+
+
+def test_without_tensorboard_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match=r"pip install 'pds-bids\[train\]'"):
+        tensorboard_writer(tmp_path)
+
+
+def test_tensorboard_is_written_to_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    class Writer:
+        def __init__(self, folder: Path) -> None:
+            calls.append(folder)
+
+        def add_scalar(self, tag: str, value: float, step: int) -> None:
+            calls.append(tag)
+
+        def close(self) -> None:
+            calls.append("closed")
+
+    monkeypatch.setattr("pds_bids.app.progress.tensorboard_writer", Writer)
+    with monitors(tmp_path, leads=True) as (_, board):
+        board(REPORT, pytest.fail)
+    assert calls == [
+        tmp_path,
+        "denoiser/loss",
+        "denoiser/learning rate",
+        "denoiser/pairs per second",
+        "closed",
+    ]

@@ -11,6 +11,7 @@ import pytest
 import pds_bids.app
 from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
+from pds_bids.app.training import Order
 from pds_bids.cli import main, model
 
 
@@ -52,6 +53,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monkeypatch.setattr(pds_bids.app, module, fake, raising=False)
         setattr(recorders, module, fake)
     recorders.simulation.Study = Study
+    recorders.training.Order = Order
     recorders.evaluation.Plan = Plan
     return recorders
 

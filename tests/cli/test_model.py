@@ -6,6 +6,7 @@ import pytest
 
 from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
+from pds_bids.app.training import Order
 from pds_bids.cli import model
 from pds_bids.core.errors import UsageError
 
@@ -39,7 +40,14 @@ def test_train(pds_model_command, workflows, tmp_path):
     )
 
     assert pds_model_command("train", "tiny", *options, "--seed", 4).code == 0
-    assert workflows.training.run.calls == [("tiny", tmp_path, tmp_path / "m.safetensors", 1.5, "cpu", 4)]
+    assert pds_model_command("train", "tiny", *options[:4]).code == 0
+    assert pds_model_command("train", "tiny", *options[:4], "--restart", "--tensorboard", tmp_path).code == 0
+    files = (tmp_path, tmp_path / "m.safetensors")
+    assert workflows.training.run.calls == [
+        (Order("tiny", *files, 1.5, "cpu", 4),),
+        (Order("tiny", *files),),
+        (Order("tiny", *files, restart=True, tensorboard=tmp_path),),
+    ]
 
 
 def test_evaluate(pds_model_command, workflows, tmp_path):

@@ -93,3 +93,36 @@ def test_rows_of_a_batch_do_not_see_each_other(awake, generator):
     both = network(x, times)
 
     torch.testing.assert_close(both[:1], network(x[:1], times[:1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_checkpointing_changes_no_gradient_and_keeps_less(awake, generator, precision):
+    network = awake(unet())
+    x, times = torch.randn((2, 3, 8, 8, 8), generator=generator), torch.randn((2, 8), generator=generator)
+    gradients, kept = [], []
+    for network.checkpointing in (False, True):
+        network.zero_grad()
+        sizes: list[int] = []
+        with (
+            torch.autograd.graph.saved_tensors_hooks(
+                lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
+            ),
+            torch.autocast("cpu", precision, enabled=precision != torch.float32),
+        ):
+            loss = network(x, times).float().square().mean()
+        loss.backward()
+        gradients.append([p.grad.clone() for p in network.parameters()])
+        kept.append(sum(sizes))
+
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert kept[1] < 0.5 * kept[0]
+
+
+def test_without_gradients_nothing_is_checkpointed(generator, monkeypatch):
+    network = unet()
+    network.checkpointing = True
+    monkeypatch.setattr("pds_bids.models.blocks.checkpoint", pytest.fail)
+
+    with torch.no_grad():
+        network(torch.randn((1, 3, 4, 4, 4), generator=generator), torch.ones(1, 8))

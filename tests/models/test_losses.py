@@ -11,6 +11,7 @@ from pds_bids.models.losses import (
     band_weight,
     gradient_difference,
     laplace_nll,
+    mean_by_sample,
     tissue_cross_entropy,
     voxel_weight,
     weighted_mean,
@@ -25,6 +26,14 @@ def test_weighted_mean_by_hand():
 
 def test_weighted_mean_of_nothing_is_zero():
     assert weighted_mean(torch.ones(3), torch.zeros(3)).item() == 0
+
+
+def test_samples_count_alike():
+    error = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+    weight = torch.tensor([[1.0, 0.0], [3.0, 1.0]])
+
+    assert mean_by_sample(error, weight).item() == pytest.approx((1 + (9 + 5) / 4) / 2)
+    assert mean_by_sample(error, torch.zeros(2, 1)).item() == 0
 
 
 def test_air_counts_a_little():

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -60,3 +63,18 @@ def model() -> PdsModel:
             RefinerConfig(channels=(4, 4), blocks=(1, 1), projector=4),
         )
     )
+
+
+SMALL_TRAINING = Path(__file__).with_name("small_training.py")
+
+
+@pytest.fixture(scope="session")
+def small() -> ModuleType:
+    """The script `small_training.py` as a module."""
+    spec = importlib.util.spec_from_file_location("small_training", SMALL_TRAINING)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks itself up
+    spec.loader.exec_module(module)
+    return module

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.microstructure import MrConfig, load_microstructure
+from pds_bids.models.microstructure import MrConfig
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
 from pds_bids.simulation.pairs import simulate_pair
 from pds_bids.training.data import make_batch
+from pds_bids.training.distributed import Team
 from pds_bids.training.finish import predict
-from pds_bids.training.loop import StageConfig, TrainingConfig, run_stage
-from pds_bids.training.objectives import denoiser_loss, refiner_loss
+from pds_bids.training.loop import Run, train
+from pds_bids.training.recipe import StageConfig, TrainingConfig
+from pds_bids.training.state import StateFile
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -36,23 +36,24 @@ def test_a_pair_is_simulated_where_its_generator_lives(device):
         assert torch.isfinite(tensor.float()).all()
 
 
-@pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
-def test_both_stages_take_a_step(device, bank, model, generator, target):
-    model.to(device)
-    batch = make_batch(bank.get([0]), [target], [generator]).to(device)
-    microstructure = partial(load_microstructure(MrConfig("slabs")).to(device), generator=generator)
-    losses = {
-        model.denoiser: lambda _: denoiser_loss(model, batch, False, generator),
-        model.refiner: lambda _: refiner_loss(model, batch, microstructure),
-    }
+def test_a_training_takes_place_where_the_model_is(device, bank, model, tmp_path):
+    config = TrainingConfig(
+        denoiser=StageConfig(steps=1),
+        refiner=StageConfig(steps=1, draws=1.0, draw_steps=1),
+        mr=MrConfig("slabs"),
+        warmup_steps=1,
+    )
+    seen = []
+    run = Run(None, Team(device), StateFile(tmp_path / "state", {}), [lambda _, look: seen.append(look())])
 
-    for network, loss in losses.items():
-        averaged = run_stage(
-            network, loss, StageConfig(1.0), TrainingConfig(warmup_steps=1), 0.1 / 60, lambda line: None
-        )
-        assert all(torch.isfinite(p).all() for p in averaged.parameters())
-        assert averaged.unet.head.weight.any()
+    train(model.to(device), bank, config, run, 0, int)
 
-    for image in predict(model, batch):
-        assert (image.device.type, image.shape[2:]) == (device, batch.images.shape[2:])
-        assert torch.isfinite(image).all()
+    assert all(images.isfinite().all() for images in seen)
+    for network in (model.denoiser, model.refiner):
+        assert all(torch.isfinite(p).all() for p in network.parameters())
+        assert network.unet.head.weight.any()
+    for target in range(len(Modality)):
+        batch = make_batch(bank.get([0]), [target], None).to(device)
+        for image in predict(model, batch):
+            assert (image.device.type, image.shape[2:]) == (device, batch.images.shape[2:])
+            assert torch.isfinite(image).all()

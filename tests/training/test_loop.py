@@ -1,168 +1,203 @@
+"""Whole trainings: they learn, and what interrupts one does not show in its weights."""
+
 from __future__ import annotations
 
-import itertools
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
-from pds_bids.core.errors import PdsError, UsageError
-from pds_bids.models.losses import band_weight
-from pds_bids.models.microstructure import MrConfig, load_microstructure
+from pds_bids.core.errors import PdsError, TemporaryError, UsageError
+from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.microstructure import MrConfig
 from pds_bids.training.data import make_batch
+from pds_bids.training.distributed import Team
 from pds_bids.training.finish import predict
-from pds_bids.training.loop import (
-    StageConfig,
-    TrainingConfig,
-    batches,
-    denoiser_objective,
-    refiner_objective,
-    run_stage,
-    subband_statistics,
-    train,
+from pds_bids.training.loop import Run, train
+from pds_bids.training.monitor import Look, Report
+from pds_bids.training.recipe import StageConfig, TrainingConfig
+from pds_bids.training.state import StateFile
+
+N_STEPS = 11
+"""Of both stages of the small training."""
+
+
+@pytest.fixture
+def keeper(tmp_path) -> StateFile:
+    return StateFile(tmp_path / "small.state.safetensors", {"seed": 5})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small, tmp_path_factory) -> tuple[PdsModel, list[float]]:
+    """The weights that the small training ends with, and its losses."""
+    watched = small.Watched()
+    state = tmp_path_factory.mktemp("state") / "small.state.safetensors"
+    model = small.small_model()
+    assert train(
+        model, small.SmallPairs(), small.CONFIG, Run(None, Team(), StateFile(state, {}), [watched]), 5, int
+    )
+    return model, watched.losses
+
+
+def resumed(small, keeper: StateFile, *, minutes: float | None = None, monitors=(), finish=int):
+    """One more run of the small training, by a new process as it were."""
+    model, watched = small.small_model(), small.Watched()
+    run = Run(minutes, Team(), keeper, [watched, *monitors], save_minutes=0)
+    return train(model, small.SmallPairs(), small.CONFIG, run, 5, finish), model, watched.losses
+
+
+def after(step: int, act: Callable[[], object]) -> Callable[[Report, Look], None]:
+    steps = []
+
+    def monitor(report: Report, look: Look) -> None:
+        steps.append(report)
+        if len(steps) == step:
+            act()
+
+    return monitor
+
+
+def power_cut() -> None:
+    raise ConnectionAbortedError
+
+
+def same_weights(model: PdsModel, other: PdsModel) -> bool:
+    weights = other.state_dict()
+    return all(torch.equal(weight, weights[key]) for key, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, N_STEPS])
+def test_a_killed_run_resumes_bit_by_bit(small, keeper, undisturbed, step):
+    """In either stage, at its first step and its last, and at either resolution."""
+    model, losses = undisturbed
+    with pytest.raises(ConnectionAbortedError):
+        resumed(small, keeper, monitors=[after(step, power_cut)])
+
+    complete, found, later = resumed(small, keeper)
+
+    assert complete
+    assert same_weights(found, model)
+    assert later == losses[step - 1 :]  # the step that was not on disk any more is taken again
+
+
+def test_a_run_whose_time_is_up_goes_on_later(small, keeper, undisturbed):
+    model, losses = undisturbed
+    seen: list[float] = []
+    for _ in range(10 * N_STEPS):
+        complete, found, some = resumed(small, keeper, minutes=0.25 / 60)
+        seen += some
+        if complete:
+            break
+
+    assert complete
+    assert seen == losses
+    assert same_weights(found, model)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "step"),
+    [
+        (signal.SIGTERM, TemporaryError, 8),
+        (signal.SIGINT, KeyboardInterrupt, 8),
+        (signal.SIGINT, KeyboardInterrupt, 6),
+    ],
 )
+def test_a_signal_ends_the_run_after_the_step(small, keeper, undisturbed, number, error, step):
+    """The sixth is the last of its stage."""
+    model, losses = undisturbed
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 
-QUICK = TrainingConfig(
-    denoiser=StageConfig(
-        0.8, batch_size=1, coarse_batch_size=2, learning_rate=5e-3, coarse=0.7, regression=0.3
-    ),
-    refiner=StageConfig(0.2, learning_rate=5e-3),
-    warmup_steps=5,
-    ema=0.9,
-)
+    with pytest.raises(error):
+        resumed(small, keeper, monitors=[after(step, lambda: os.kill(os.getpid(), number))])
 
-
-def test_batches_cover_the_bank_and_both_directions(bank, generator):
-    feed = batches(bank, 1, generator, "cpu")
-
-    seen = list(itertools.islice(feed, 12))
-
-    assert {b.target.item() for b in seen} == {0, 1}
-    tissues = {b.tissue[:, 2].sum().item() for b in seen[:3]}  # the fluid of each pair has its own size
-    assert len(tissues) == 3
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+    _, found, later = resumed(small, keeper)
+    assert later == losses[step:]
+    assert same_weights(found, model)
 
 
-def test_a_batch_is_never_larger_than_the_bank(bank, generator):
-    assert next(batches(bank, 50, generator, "cpu")).images.shape[0] == len(bank)
+def test_each_stage_ends_with_a_checkpoint(small, keeper):
+    finished: list[str] = []
+
+    def finish() -> None:
+        finished.append(keeper.load().position.stage)
+        if len(finished) == 1:
+            power_cut()
+
+    with pytest.raises(ConnectionAbortedError):
+        resumed(small, keeper, finish=finish)
+    assert not keeper.load().position.complete
+
+    complete, model, losses = resumed(small, keeper, finish=finish)
+
+    assert complete
+    assert finished == ["denoiser", "denoiser", "refiner"]
+    assert len(losses) == small.CONFIG.refiner.steps
+    assert keeper.load().position.complete
+    assert not any(p.requires_grad for p in model.parameters())
 
 
-def test_standardised_bands_are_standard_in_the_brain(bank, model):
-    batch = make_batch(bank.get([0, 1, 2]), [0, 1, 0], None)
+def test_the_clock_goes_on_where_it_stopped(small, keeper):
+    config = replace(
+        small.CONFIG, denoiser=StageConfig(0.9, batch_size=1), refiner=StageConfig(0.1, batch_size=1)
+    )
 
-    model.subbands.standardise(*subband_statistics(batch.images, batch.mask))
-
-    bands = model.subbands.split(batch.images)
-    brain = (band_weight(batch.mask) > 0.5)[:, None].expand_as(bands)
-    for m, k in itertools.product(range(2), range(8)):
-        inside = bands[:, m, k][brain[:, m, k]]
-        assert inside.mean().item() == pytest.approx(0, abs=1e-3)
-        assert inside.std().item() == pytest.approx(1, abs=1e-3)
-
-
-def test_a_stage_minimises(generator):
-    torch.manual_seed(0)
-    network = nn.Linear(4, 1)
-    seen, progress = [], []
-
-    def loss(share: float) -> torch.Tensor:
-        progress.append(share)
-        x = torch.randn((64, 4), generator=generator)
-        value = (network(x) - x.sum(1, keepdim=True)).float().square().mean()
-        seen.append(value.item())
-        return value
-
-    stage = StageConfig(0.5, learning_rate=0.05)
-    config = TrainingConfig(warmup_steps=1, ema=0.5)
-    averaged = run_stage(network, loss, stage, config, minutes=1 / 60, log=lambda line: None)
-
-    assert seen[-1] < 0.05 * seen[0]
-    assert progress == sorted(progress)
-    assert 0 <= progress[0] < progress[-1] < 1
-    torch.testing.assert_close(averaged.weight, torch.ones(1, 4), rtol=0, atol=0.1)
-    assert not averaged.weight.requires_grad
-
-
-def test_a_loss_that_is_not_finite_stops_in_one_line():
-    network = nn.Linear(1, 1)
-    before = network.weight.clone()
-
-    with pytest.raises(PdsError, match="the loss is nan at step 0; lower learning_rate") as caught:
-        run_stage(
-            network,
-            lambda _: network(torch.ones(1)).sum() * float("nan"),
-            StageConfig(1.0),
-            TrainingConfig(),
-            minutes=1,
-            log=lambda line: None,
+    def run(monitors: list) -> list[Report]:
+        watched = small.Watched()
+        train(
+            small.small_model(),
+            small.SmallPairs(),
+            config,
+            Run(1 / 60, Team(), keeper, [watched, *monitors], 0),
+            5,
+            int,
         )
+        return watched.reports
 
-    assert "\n" not in str(caught.value)
-    assert torch.equal(network.weight, before)
-
-
-def test_the_objective_goes_from_coarse_to_fine(bank, model, generator):
-    loss = denoiser_objective(model, bank, QUICK.denoiser, generator)
-    sizes = []
-    model.denoiser.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape)))
-
-    statistics = []
-    for progress in (0.0, 0.69, 0.71):
-        loss(progress)
-        statistics.append(model.subbands.sd.clone())
-
-    assert [(s[0], *s[3:]) for s in sizes] == [(2, 20, 24, 22), (2, 20, 24, 22), (1, 40, 48, 44)]
-    assert torch.equal(statistics[0], statistics[1])
-    assert not torch.equal(statistics[1], statistics[2])
-
-
-def test_the_denoiser_learns_from_a_few_seconds(bank, model, generator):
-    objective = denoiser_objective(model, bank, StageConfig(1.0, coarse=1.0, coarse_batch_size=2), generator)
     seen = []
+    with pytest.raises(ConnectionAbortedError):
+        run([lambda report, look: seen.append(report), after(3, power_cut)])
+    later = run([])
 
-    def loss(progress: float) -> torch.Tensor:
-        value = objective(progress)
-        seen.append(value.item())
-        return value
-
-    stage = StageConfig(1.0, learning_rate=1e-2)
-    run_stage(model.denoiser, loss, stage, QUICK, minutes=3 / 60, log=lambda line: None)
-
-    assert len(seen) >= 10
-    first, last = (sum(part) / 5 for part in (seen[:5], seen[-5:]))
-    assert last < 0.7 * first
+    assert seen[-2].progress < later[0].progress  # the last one before the cut was not saved
+    assert [r.progress for r in later if r.stage == "denoiser"] == sorted(
+        r.progress for r in later if r.stage == "denoiser"
+    )
+    assert later[-1].stage == "refiner"
 
 
-def test_the_second_stage_draws_its_slabs_from_the_seed(bank, model):
-    def value(projection: str, seed: int) -> float:
-        compare = load_microstructure(MrConfig(projection))
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            return refiner_objective(model, bank, StageConfig(1.0), compare, generator)(0.0).item()
+def test_numbers_that_are_none_stop_the_training(small, keeper):
+    run = Run(None, Team(), keeper)
 
-    assert value("slabs", 0) == value("slabs", 0)
-    assert value("slabs", 0) > value("off", 0)  # the same batch, and something on top
+    with pytest.raises(PdsError, match="the loss is nan"):
+        train(small.small_model(), small.SmallPairs(spoil_at=20), small.CONFIG, run, 5, int)
 
 
-def test_weights_that_are_missing_are_missed_before_training(bank, model, tmp_path):
-    config = TrainingConfig(mr=MrConfig("slabs", features=str(tmp_path / "none.safetensors")))
+def test_weights_that_are_missing_are_missed_before_training(small, keeper, tmp_path):
+    config = replace(small.CONFIG, mr=MrConfig("slabs", features=str(tmp_path / "none.safetensors")))
 
     with pytest.raises(UsageError, match=r"none\.safetensors"):
-        train(model, bank, config, minutes=1, seed=0, log=pytest.fail, save=lambda: None)
+        train(small.small_model(), small.SmallPairs(), config, Run(None, Team(), keeper), 0, pytest.fail)
 
 
 @pytest.mark.slow
-def test_training_leaves_a_model_that_beats_the_mean(bank, model):
+def test_training_leaves_a_model_that_beats_the_mean(bank, model, keeper):
+    config = TrainingConfig(
+        denoiser=StageConfig(steps=60, coarse_batch_size=2, learning_rate=5e-3, coarse=0.7, regression=0.3),
+        refiner=StageConfig(steps=15, learning_rate=5e-3, draws=0.2, draw_steps=2),
+        warmup_steps=5,
+        ema=0.9,
+    )
     batch = make_batch(bank.get([0]), [1], None)
     inside, truth = batch.mask > 0, batch.images[:, 1:]
     flat = (truth[inside] - truth[inside].mean()).abs().mean()
-    saved, logged = [], []
 
-    train(model, bank, QUICK, minutes=0.5, seed=0, log=logged.append, save=lambda: saved.append(1))
+    train(model, bank, config, Run(None, Team(), keeper), 0, int)
 
     estimate, refined, scale = predict(model, batch)
     for image in (estimate, refined):
         assert (image - truth)[inside].abs().mean() < 0.75 * flat
     assert (scale > 0).all()
-    assert len(saved) == 2
-    assert all("loss" in line for line in logged)
-    assert not any(p.requires_grad for p in model.parameters())

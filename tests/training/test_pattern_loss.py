@@ -201,7 +201,9 @@ def test_the_loss_of_the_denoiser_is_what_it_was_plus_half_of_it(model, bank, va
     monkeypatch.setattr(PatternLoss, "__call__", lambda *a: seen.append(measure(*a)) or seen[-1])
 
     def loss(with_pattern: PatternLoss | None) -> torch.Tensor:
-        return denoiser_loss(model, batch, False, torch.Generator().manual_seed(1), with_pattern)
+        return denoiser_loss(
+            model, batch, False, [torch.Generator().manual_seed(r) for r in (1, 2)], with_pattern
+        )
 
     without, within = loss(None), loss(pattern)
     within.backward()
