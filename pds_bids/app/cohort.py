@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +87,34 @@ class DerivativePairs:
         return Sample(images, masks, tissue, _t1w(visit), self.people.get(visit.subject, UNKNOWN_PERSON))
 
 
+@dataclass(frozen=True)
+class CohortData:
+    """Pairs of real people by part of the split. Stands where `SimulatedData` does."""
+
+    parts: Mapping[str, DerivativePairs]
+
+    def training(self) -> DerivativePairs:
+        """Those that train."""
+        return self.parts["train"]
+
+    def calibration(self) -> DerivativePairs:
+        """Those that calibrate."""
+        return self.parts["calibration"]
+
+    def discard(self) -> None:
+        """Nothing was made that could be deleted."""
+
+    def about(self) -> dict[str, Any]:
+        """What the card says of them: how many, and a hash by which another cohort is told, but no names."""
+        names = [[part, visit.subject, visit.session] for part, p in self.parts.items() for visit in p.visits]
+        subjects = {part: len(set(pairs.subjects)) for part, pairs in self.parts.items()}
+        return {
+            "subjects": subjects,
+            "cohort": hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12],
+            "training_data": f"of {subjects['train']} people, from a preprocessed cohort",
+        }
+
+
 def _read(path: Path) -> Volume:
     volume = load_volume(path, MODEL_SPACE)
     if not volume.grid.matches(MODEL_GRID):
@@ -115,9 +146,7 @@ def _t1w(visit: PairFiles) -> NDArray[np.float16]:
     return context
 
 
-def load_cohort(
-    derivatives: Path, split_file: Path | None, out: Path, seed: int
-) -> dict[str, DerivativePairs]:
+def load_cohort(derivatives: Path, split_file: Path | None, out: Path, seed: int) -> CohortData:
     """Pairs of each part of a split by subject; every image is read once, so that a broken one is met now.
 
     Parameters
@@ -155,7 +184,7 @@ def load_cohort(
     pairs = DerivativePairs(visits, who)
     for row in range(len(pairs)):
         pairs.get([row])
-    return {part: pairs.of(members) for part, members in parts.items()}
+    return CohortData({part: pairs.of(members) for part, members in parts.items()})
 
 
 def _stratum(who: NDArray[np.float32]) -> tuple[float, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pds_bids.app.cohort import load_cohort, people
+from pds_bids.app.training import Order, plan
 from pds_bids.bids.derivatives import REFERENCE_DESC, context_desc, derivative_path
 from pds_bids.bids.writing import write_volume
 from pds_bids.core.errors import ParticipantError, UsageError
@@ -81,7 +83,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: Path, tmp_path: Path) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0)
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
     assert {part: pairs.subjects for part, pairs in parts.items()} == {
         "train": ("01", "01"),
         "calibration": ("02",),
@@ -100,7 +102,7 @@ def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: P
 def test_a_batch_shows_what_was_written(
     derivatives: Path, split: Path, tmp_path: Path, target: Modality
 ) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0)
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
     index, source = list(Modality).index(target), target.other
     batch = make_batch(parts["train"].get([0, 1]), [index] * 2, None)
     mask = brain(source)
@@ -122,13 +124,15 @@ def test_a_batch_shows_what_was_written(
 def test_a_t1w_that_served_one_modality_alone_is_no_context(
     derivatives: Path, split: Path, tmp_path: Path
 ) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0)
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
     assert not make_batch(parts["calibration"].get([0]), [0], None).has_t1w.any()
 
 
 def test_a_drawn_split_is_written_beside_the_checkpoint(derivatives: Path, tmp_path: Path) -> None:
-    parts = load_cohort(derivatives, None, tmp_path / "mine.safetensors", seed=4)
-    again = load_cohort(derivatives, tmp_path / "mine.split.tsv", tmp_path / "other.safetensors", seed=5)
+    parts = load_cohort(derivatives, None, tmp_path / "mine.safetensors", seed=4).parts
+    again = load_cohort(
+        derivatives, tmp_path / "mine.split.tsv", tmp_path / "other.safetensors", seed=5
+    ).parts
     assert {p: pairs.subjects for p, pairs in again.items()} == {
         p: pairs.subjects for p, pairs in parts.items()
     }
@@ -173,3 +177,27 @@ def test_diagnoses_by_any_name(column: str, word: str, group: float) -> None:
     ).values()
     np.testing.assert_equal(float(who[Covariate.GROUP]), float(group))
     assert np.isnan(who[[Covariate.AGE, Covariate.SEX, Covariate.SITE]]).all()
+
+
+def test_the_card_counts_people_and_names_nobody(derivatives: Path, split: Path, tmp_path: Path) -> None:
+    order = Order("tiny", None, tmp_path / "mine.safetensors", derivatives=derivatives, split=split)
+    about = plan(order, 1).about
+    assert about["subjects"] == {"train": 1, "calibration": 1, "test": 1}
+    assert "split" not in about
+    assert "sub-0" not in json.dumps(about)
+    split.write_text(split.read_text().replace("03\ttest", "03\ttrain"))
+    assert plan(order, 1).about["cohort"] != about["cohort"]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, "give exactly one"),
+        ({"label_maps": Path(), "derivatives": Path()}, "give exactly one"),
+        ({"label_maps": Path(), "split": Path("split.tsv")}, "--split: is of the people"),
+    ],
+)
+def test_pairs_come_from_one_place(tmp_path: Path, given: dict[str, Path], fault: str) -> None:
+    order = Order("tiny", **{"label_maps": None, "out": tmp_path / "mine.safetensors", **given})
+    with pytest.raises(UsageError, match=fault):
+        plan(order, 1)
