@@ -153,24 +153,14 @@ class Outputs:
         """(K, X, Y, Z) draws of the diffusion model in relative units."""
         import torch
 
-        from pds_bids.models.schedule import ddim
-        from pds_bids.training.data import Batch
+        from pds_bids.models.denoiser import draw
 
-        k, subbands = self.case.target, self.model.subbands
-        batch = Batch(*(t.repeat(N_DRAWS, *[1] * (t.ndim - 1)) for t in self.batch))
-        bands, context = subbands.split(batch.images), self.model.context(batch.t1w, batch.has_t1w)
-        noise = torch.randn(bands[:, k].shape, generator=torch.Generator().manual_seed(self.case.seed))
-
-        def predict_v(x_BKXYZ: Tensor, u_B: Tensor) -> Tensor:
-            bands[:, k] = x_BKXYZ
-            times = torch.zeros(bands.shape[:2], device=bands.device)
-            times[:, k] = u_B
-            v: Tensor = self.model.denoiser(bands, times, context)[:, k]
-            return v
-
+        bands, batch = self.model.subbands.split(self.batch.images), self.batch
+        noise = torch.randn((N_DRAWS, *bands.shape), generator=torch.Generator().manual_seed(self.case.seed))
         with torch.inference_mode():
-            drawn = ddim(predict_v, noise.to(bands.device), STEPS)
-            return relative(subbands.merge_one(drawn, batch.target)[:, 0])
+            context = self.model.context(batch.t1w, batch.has_t1w)
+            drawn = draw(self.model.denoiser, bands, batch.target, context, noise.to(bands.device), STEPS)
+            return relative(self.model.subbands.merge_one(drawn[:, 0], batch.target)[:, 0])
 
 
 def estimate(outputs: Outputs) -> Prediction:

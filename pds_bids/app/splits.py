@@ -11,6 +11,9 @@ from pds_bids.bids.writing import write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.seeds import derived_seed
 
+LEAST = {"train": 2, "calibration": 1}
+"""Subjects in a part: what is usual among training scans cannot be told from one."""
+
 
 def drawn_split(strata: Mapping[str, tuple[float, ...]], seed: int) -> dict[str, list[str]]:
     """A random split in which every stratum is shared out as evenly as it can be.
@@ -30,7 +33,7 @@ def drawn_split(strata: Mapping[str, tuple[float, ...]], seed: int) -> dict[str,
     for n, subject in enumerate(order, start=1):
         most_wanting = max(SHARES, key=lambda part: SHARES[part] * n - len(parts[part]))
         parts[most_wanting].append(subject)
-    _require_parts(parts, "--from-derivatives", "add subjects, or say with --split who calibrates")
+    _require_parts(parts, "--from-derivatives", "add subjects, or say with --split who is where")
     return parts
 
 
@@ -61,14 +64,15 @@ def read_split(path: Path, subjects: Collection[str]) -> dict[str, list[str]]:
             f"--split {path}: has no row for {', '.join(missing[:5])}; choose from {words} for each"
         )
     parts = {part: [s for s in sorted(subjects) if part_of[s] == part] for part in SHARES}
-    _require_parts(parts, f"--split {path}", "the networks need both")
+    _require_parts(parts, f"--split {path}", "move some")
     return parts
 
 
 def _require_parts(parts: Mapping[str, list[str]], where: str, remedy: str) -> None:
-    for part in ("train", "calibration"):
-        if not parts[part]:
-            raise UsageError(f"{where}: no subject with both modalities is in the part {part}; {remedy}")
+    for part, least in LEAST.items():
+        if len(parts[part]) < least:
+            there = f"{len(parts[part])} of the subjects with both modalities in the part {part}"
+            raise UsageError(f"{where}: {there}, at least {least} needed; {remedy}")
 
 
 def write_split(path: Path, parts: Mapping[str, list[str]]) -> None:

@@ -25,7 +25,7 @@ from pds_bids.models.denoiser import (
     DualModalDenoiser,
     Subbands,
     coordinates,
-    one_step_estimate,
+    point_estimate,
 )
 from pds_bids.models.outlier import OutlierScore, source_features, view_sizes
 from pds_bids.models.pattern import N_PLACES, PatternValues
@@ -121,13 +121,13 @@ class PdsModel(nn.Module):
     def refined(
         self, bands_BMKXYZ: Tensor, target_B: Tensor, context_BCXYZ: Tensor
     ) -> tuple[Tensor, Refined]:
-        """One-step estimate of the target's sub-bands, and what the refiner makes of it.
+        """Point estimate of the target's sub-bands, and what the refiner makes of it.
 
         No gradient reaches the denoiser: the refiner is trained on the outputs of a finished one.
-        Parameters are those of `one_step_estimate`.
+        Parameters are those of `point_estimate`.
         """
         with torch.no_grad():
-            estimate, source = one_step_estimate(self.denoiser, bands_BMKXYZ, target_B, context_BCXYZ)
+            estimate, source = point_estimate(self.denoiser, bands_BMKXYZ, target_B, context_BCXYZ)
         return estimate, self.refiner(estimate, source, torch.zeros_like(estimate), target_B)
 
     def features(self, bands_BMKXYZ: Tensor, mask_B1XYZ: Tensor, source_B: Tensor) -> Tensor:

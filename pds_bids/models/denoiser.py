@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from pds_bids.core.modality import Modality
 from pds_bids.models.blocks import TimeEmbedding, UNet
 from pds_bids.models.pattern import N_PLACES
-from pds_bids.models.schedule import alpha_sigma, ddim
+from pds_bids.models.schedule import ClippedCosineEps, CosineV, Schedule, ddim
 from pds_bids.models.wavelet import haar, inverse_haar
 
 BANDS = 8
@@ -20,10 +22,29 @@ N_CONTEXT = 3 + N_PLACES + BANDS + 1
 """Channels of the context: coordinates, places, sub-bands of the T1w, and whether there is one."""
 
 
+class Wiring(enum.StrEnum):
+    """How a diffusion of two modalities is used to make one of them.
+
+    Under `CONDITIONAL` each modality has its own time; the acquired one stays at 0, and the other is sampled
+    given it. `JOINT` is the published wiring, kept as an ablation: both have the same time, both are sampled
+    from noise, and nothing of the acquired volume is seen.
+    """
+
+    CONDITIONAL = "conditional"
+    JOINT = "joint"
+
+
+SCHEDULES: Mapping[Wiring, type[Schedule]] = {Wiring.CONDITIONAL: CosineV, Wiring.JOINT: ClippedCosineEps}
+
+JOINT_STEPS = 10
+"""Of the draw that stands for a point estimate where there is none."""
+
+
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Architecture of `DualModalDenoiser` (see `UNet`)."""
+    """Architecture of `DualModalDenoiser` (see `UNet`), and what it is used for."""
 
+    wiring: Wiring = Wiring.CONDITIONAL
     channels: tuple[int, ...] = (32, 64, 96)
     blocks: tuple[int, ...] = (1, 2, 2)
     width: int = 128
@@ -75,16 +96,16 @@ def coordinates(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 
 class DualModalDenoiser(nn.Module):
-    """v of both modalities from both noised modalities: each one's noise is estimated from the other.
+    """What the schedule asks for, of both modalities from both: each one's noise is estimated from the other.
 
-    A modality at time 0 is clean (the acquired source); one at time 1 holds no information, and the network
-    is not shown its noise: inputs are scaled by alpha / sqrt(alpha^2 + 0.01), which is 0 there. So the
-    estimate at u = 1 does not depend on the seed.
+    A modality at time 0 is clean, as the acquired source is.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         n = len(Modality)
+        self.wiring = Wiring(config.wiring)
+        self.schedule = SCHEDULES[self.wiring]()
         self.times = TimeEmbedding(config.width, n_times=n)
         self.unet = UNet(
             c_in=n * BANDS + N_CONTEXT,
@@ -96,7 +117,7 @@ class DualModalDenoiser(nn.Module):
         )
 
     def forward(self, x_BMKXYZ: Tensor, u_BM: Tensor, context_BCXYZ: Tensor) -> Tensor:
-        """Predict v.
+        """Predict v, or eps.
 
         Parameters
         ----------
@@ -110,19 +131,19 @@ class DualModalDenoiser(nn.Module):
         Returns
         -------
         Tensor
-            v, shaped as `x_BMKXYZ`.
+            Shaped as `x_BMKXYZ`.
         """
-        alpha, _ = alpha_sigma(u_BM)
-        visible = alpha * torch.rsqrt(alpha.square() + 0.01)
-        seen = (x_BMKXYZ * visible[:, :, None, None, None, None]).flatten(1, 2)
-        v = self.unet(torch.cat([seen, context_BCXYZ], dim=1), self.times(u_BM))
-        return v.unflatten(1, (len(Modality), BANDS))
+        seen = (x_BMKXYZ * self.schedule.shown(u_BM)[:, :, None, None, None, None]).flatten(1, 2)
+        answer = self.unet(torch.cat([seen, context_BCXYZ], dim=1), self.times(u_BM))
+        return answer.unflatten(1, (len(Modality), BANDS))
 
 
-def one_step_estimate(
+def point_estimate(
     denoiser: DualModalDenoiser, bands_BMKXYZ: Tensor, target_B: Tensor, context_BCXYZ: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The estimate at time 1, which is a regression of the target on the source.
+
+    Under the joint wiring there is none: one draw, always the same, stands for it.
 
     Parameters
     ----------
@@ -139,48 +160,62 @@ def one_step_estimate(
         (B, 8, X, Y, Z) standardised sub-bands of target and source.
     """
     rows = torch.arange(len(target_B), device=target_B.device)
+    source = bands_BMKXYZ[rows, 1 - target_B]
+    if denoiser.wiring is Wiring.JOINT:
+        noise = torch.randn((1, *bands_BMKXYZ.shape[1:]), generator=torch.Generator().manual_seed(0))
+        noise = noise.to(source).expand_as(bands_BMKXYZ)[None]
+        return draw(denoiser, bands_BMKXYZ, target_B, context_BCXYZ, noise, JOINT_STEPS)[0], source
     u = torch.zeros(bands_BMKXYZ.shape[:2], device=bands_BMKXYZ.device)
     u[rows, target_B] = 1.0
     v = denoiser(bands_BMKXYZ, u, context_BCXYZ)
-    return -v[rows, target_B].float(), bands_BMKXYZ[rows, 1 - target_B]
+    return -v[rows, target_B].float(), source
 
 
-def drawn_estimate(
+def draw(
     denoiser: DualModalDenoiser,
     bands_BMKXYZ: Tensor,
     target_B: Tensor,
     context_BCXYZ: Tensor,
-    noise_DBKXYZ: Tensor,
+    noise_DBMKXYZ: Tensor,
     steps: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean of D draws of the target given the source, all of them sampled as one batch.
+) -> Tensor:
+    """D draws of the target, all of them sampled as one batch.
 
     Parameters
     ----------
     bands_BMKXYZ, target_B, context_BCXYZ
-        As for `one_step_estimate`.
-    noise_DBKXYZ
-        Standard normal, of the size of the target's sub-bands: what each draw starts from.
+        As for `point_estimate`.
+    noise_DBMKXYZ
+        Standard normal: what each draw starts from.
     steps
         Of the sampler.
 
     Returns
     -------
-    estimate, source, spread
-        (B, 8, X, Y, Z) standardised sub-bands of target and source; the last is the standard deviation of the
-        draws, zeros for a single one.
+    Tensor
+        (D, B, 8, X, Y, Z) standardised sub-bands of the target.
     """
-    draws, size = noise_DBKXYZ.shape[:2]
-    rows = torch.arange(draws * size, device=target_B.device)
-    bands, target = bands_BMKXYZ.repeat(draws, 1, 1, 1, 1, 1), target_B.repeat(draws)
-    context = context_BCXYZ.repeat(draws, 1, 1, 1, 1)
+    n_draws, size = noise_DBMKXYZ.shape[:2]
+    rows = torch.arange(n_draws * size, device=target_B.device)
+    bands, target = bands_BMKXYZ.repeat(n_draws, 1, 1, 1, 1, 1), target_B.repeat(n_draws)
+    context, noise = context_BCXYZ.repeat(n_draws, 1, 1, 1, 1), noise_DBMKXYZ.flatten(0, 1)
 
-    def predict_v(x_u: Tensor, u: Tensor) -> Tensor:
+    def given_the_source(x_u: Tensor, u: Tensor) -> Tensor:
         pair = bands.index_put((rows, target), x_u)
         times = torch.zeros(bands.shape[:2], device=bands.device).index_put((rows, target), u)
         return denoiser(pair, times, context)[rows, target].float()
 
-    samples_DBKXYZ = ddim(predict_v, noise_DBKXYZ.flatten(0, 1), steps).unflatten(0, (draws, size))
-    estimate = samples_DBKXYZ.mean(0)
-    spread = samples_DBKXYZ.std(0) if draws > 1 else torch.zeros_like(estimate)
-    return estimate, bands_BMKXYZ[rows[:size], 1 - target_B], spread
+    def jointly(x_u: Tensor, u: Tensor) -> Tensor:
+        return denoiser(x_u, u[:, None].expand(bands.shape[:2]), context).float()
+
+    if denoiser.wiring is Wiring.JOINT:
+        samples = ddim(denoiser.schedule, jointly, noise, steps)[rows, target]
+    else:
+        samples = ddim(denoiser.schedule, given_the_source, noise[rows, target], steps)
+    return samples.unflatten(0, (n_draws, size))
+
+
+def mean_and_spread(draws_DBKXYZ: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 8, X, Y, Z) mean of draws and their standard deviation, which is zero for a single one."""
+    mean = draws_DBKXYZ.mean(0)
+    return mean, draws_DBKXYZ.std(0) if len(draws_DBKXYZ) > 1 else torch.zeros_like(mean)

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from pds_bids.core.modality import Modality
 from pds_bids.models.denoiser import BANDS, DualModalDenoiser
 from pds_bids.models.refine import N_TISSUES, RefinerConfig, TissueRefiner
-from pds_bids.models.schedule import noised, x0_from_v
 
 TIMES = (0.15, 0.6)
 """Of the noise on the source: little, which tries fine detail, and much, which tries the large forms."""
@@ -29,6 +28,9 @@ OCTANTS = 8
 
 SMALLEST_SD = 1e-3
 """A feature that hardly varied in training says no more than this: all are of order one."""
+
+SMALLEST_SHARE = 1e-4
+"""Of the identity in a covariance: the formula leaves none to two scans, and theirs cannot be inverted."""
 
 LIMIT_LEVEL = 0.95
 """Share of calibration scans below the limit: a few tens of them cannot tell of the last 1 %."""
@@ -87,13 +89,14 @@ def _residual(
     generator = torch.Generator().manual_seed(NOISE_SEED)
     eps = torch.randn(source.shape[1:], generator=generator).to(source).expand_as(source)
     u_B = torch.full((len(source_B),), time, device=source.device)
-    x_u, _ = noised(source, eps, u_B)
+    x_u = denoiser.schedule.noised(source, eps, u_B)
     pair = torch.zeros_like(source)[:, None].repeat(1, len(Modality), 1, 1, 1, 1)
     pair[rows, source_B] = x_u
     times = torch.ones(len(source_B), len(Modality), device=source.device)
     times[rows, source_B] = time
-    v = denoiser(pair, times, context)[rows, source_B].float()
-    return x0_from_v(x_u, v, u_B) - source
+    said = denoiser(pair, times, context)[rows, source_B].float()
+    x0_hat, _ = denoiser.schedule.solve(x_u, said, u_B)
+    return x0_hat - source
 
 
 def shrunk_covariance(centred_NF: Tensor) -> Tensor:
@@ -104,7 +107,7 @@ def shrunk_covariance(centred_NF: Tensor) -> Tensor:
     distance = (sample - target).square().sum()
     # sum over rows of |x x' - S|^2, without the N matrices x x'
     scatter = centred_NF.square().sum(1).square().sum() - n * sample.square().sum()
-    share = (scatter / n**2 / distance.clamp(min=1e-12)).clamp(0, 1)
+    share = (scatter / n**2 / distance.clamp(min=1e-12)).clamp(SMALLEST_SHARE, 1)
     return share * target + (1 - share) * sample
 
 

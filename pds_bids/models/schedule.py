@@ -1,82 +1,144 @@
-"""Noise schedule and sampler.
+"""Noise schedules, what networks predict on them, and the sampler.
 
-x_u = alpha(u) x_0 + sigma(u) eps with alpha = cos(pi u / 2), sigma = sin(pi u / 2), u in [0, 1]: the cosine
-schedule with zero terminal signal-to-noise ratio (Lin 2024). Networks predict v = alpha eps - sigma x_0
-(Salimans & Ho 2022), so that at u = 1 the prediction is -x_0: one step is a regression.
+x_u = alpha(u) x_0 + sigma(u) eps, u in [0, 1].
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 
-def alpha_sigma(u: Tensor) -> tuple[Tensor, Tensor]:
-    """Signal and noise amplitude at times `u` (any shape, in [0, 1])."""
-    angle = u * (math.pi / 2)
-    # In single precision cos(pi / 2) is -4e-8: clamped, so that nothing is left of the signal at u = 1.
-    return torch.cos(angle).clamp(min=0), torch.sin(angle)
+class Schedule(ABC):
+    """How much noise there is at a time, and what is predicted of it.
 
-
-def _amplitudes(u_B: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    return alpha_sigma(u_B.view(-1, *[1] * (like.ndim - 1)))
-
-
-def noised(x0: Tensor, eps: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """x_u and its v.
-
-    Parameters
-    ----------
-    x0, eps
-        (B, ...)
-    u
-        (B,)
-
-    Returns
-    -------
-    x_u, v
-        Shaped as `x0`.
+    Times `u` have the first axes of the images they belong to: (B,) for (B, ...), (B, M) for (B, M, ...).
     """
-    alpha, sigma = _amplitudes(u, x0)
-    return alpha * x0 + sigma * eps, alpha * eps - sigma * x0
+
+    @abstractmethod
+    def alpha_sigma(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise amplitude at times `u` (any shape, in [0, 1])."""
+
+    @abstractmethod
+    def shown(self, u: Tensor) -> Tensor:
+        """What a network's view of x_u is multiplied by, shaped as `u`."""
+
+    @abstractmethod
+    def answer(self, x0: Tensor, eps: Tensor, u: Tensor) -> Tensor:
+        """What a network should say of x_u, shaped as `x0`."""
+
+    @abstractmethod
+    def solve(self, x_u: Tensor, answer: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """x_0 and eps from what a network says of x_u, shaped as `x_u`."""
+
+    @abstractmethod
+    def times(self, steps: int) -> list[float]:
+        """Where the sampler calls the network, latest first; noise is what it starts from."""
+
+    def noised(self, x0: Tensor, eps: Tensor, u: Tensor) -> Tensor:
+        """x_u, shaped as `x0`."""
+        alpha, sigma = self.amplitudes(u, x0)
+        return alpha * x0 + sigma * eps
+
+    def amplitudes(self, u: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """`alpha_sigma`, shaped to multiply `like`."""
+        alpha, sigma = (a.view(*u.shape, *[1] * (like.ndim - u.ndim)) for a in self.alpha_sigma(u))
+        return alpha, sigma
 
 
-def x0_from_v(x_u: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    """x_0 = alpha x_u - sigma v."""
-    alpha, sigma = _amplitudes(u, x_u)
-    return alpha * x_u - sigma * v
+class CosineV(Schedule):
+    """alpha = cos(pi u / 2), sigma = sin(pi u / 2); v = alpha eps - sigma x_0 is predicted.
+
+    The velocity of Salimans & Ho 2022 on the cosine schedule with zero terminal signal-to-noise ratio (Lin
+    2024): at u = 1 the prediction is -x_0, so that one step is a regression.
+    """
+
+    def alpha_sigma(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise amplitude."""
+        angle = u * (math.pi / 2)
+        # In single precision cos(pi / 2) is -4e-8: clamped, so that nothing is left of the signal at u = 1.
+        return torch.cos(angle).clamp(min=0), torch.sin(angle)
+
+    def shown(self, u: Tensor) -> Tensor:
+        """The share alpha / sqrt(alpha^2 + 0.01): nothing at u = 1, where the estimate depends on no seed."""
+        alpha, _ = self.alpha_sigma(u)
+        return alpha * torch.rsqrt(alpha.square() + 0.01)
+
+    def answer(self, x0: Tensor, eps: Tensor, u: Tensor) -> Tensor:
+        """The velocity v."""
+        alpha, sigma = self.amplitudes(u, x0)
+        return alpha * eps - sigma * x0
+
+    def solve(self, x_u: Tensor, answer: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """x_0 = alpha x_u - sigma v; eps = sigma x_u + alpha v."""
+        alpha, sigma = self.amplitudes(u, x_u)
+        return alpha * x_u - sigma * answer, sigma * x_u + alpha * answer
+
+    def times(self, steps: int) -> list[float]:
+        """Trailing: 1, 1 - 1/steps, ..., 1/steps."""
+        return [k / steps for k in range(steps, 0, -1)]
 
 
-def eps_from_v(x_u: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    """The noise, sigma x_u + alpha v."""
-    alpha, sigma = _amplitudes(u, x_u)
-    return sigma * x_u + alpha * v
+class ClippedCosineEps(Schedule):
+    """The published schedule: Nichol & Dhariwal's cosine with beta <= .999, T = 1000; eps is predicted."""
+
+    T = 1000
+
+    def __init__(self) -> None:
+        t = torch.arange(self.T + 1, dtype=torch.float64) / self.T
+        wave = torch.cos((t + 0.008) / 1.008 * (math.pi / 2)).square()
+        beta = (1 - wave[1:] / wave[:-1]).clamp(max=0.999)
+        self.alpha_bar_T = torch.cat([torch.ones(1), torch.cumprod(1 - beta, 0)])
+
+    def alpha_sigma(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the nearest of T steps."""
+        alpha_bar = self.alpha_bar_T.to(u.device)[(u * self.T).round().long()]
+        return alpha_bar.sqrt().to(u.dtype), (1 - alpha_bar).sqrt().to(u.dtype)
+
+    def shown(self, u: Tensor) -> Tensor:
+        """All of it."""
+        return torch.ones_like(u)
+
+    def answer(self, x0: Tensor, eps: Tensor, u: Tensor) -> Tensor:
+        """The noise."""
+        return eps
+
+    def solve(self, x_u: Tensor, answer: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """x_0 = (x_u - sigma eps) / alpha, within six standard deviations."""
+        alpha, sigma = self.amplitudes(u, x_u)
+        return ((x_u - sigma * answer) / alpha).clamp(-6, 6), answer
+
+    def times(self, steps: int) -> list[float]:
+        """Leading: 1 - 1/steps, ..., 1/steps. At 1, eps says nothing of x_0."""
+        return [k / steps for k in range(steps - 1, 0, -1)]
 
 
-def ddim(predict_v: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
-    """Deterministic DDIM (Song 2021, eta = 0) over trailing timesteps 1, 1 - 1/steps, ..., 1/steps.
+def ddim(
+    schedule: Schedule, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int
+) -> Tensor:
+    """Deterministic DDIM (Song 2021, eta = 0).
 
     Parameters
     ----------
-    predict_v
-        (x_u, u) -> v, u of shape (B,).
+    predict
+        (x_u, u) -> what the schedule has networks say, u of shape (B,).
     noise
-        (B, ...) standard normal: the state at u = 1.
+        (B, ...) standard normal.
     steps
-        Number of network calls; one gives the regression estimate.
+        At least 1 where times are trailing, 2 where they are leading.
 
     Returns
     -------
     Tensor
         x_0, shaped as `noise`.
     """
-    x = noise
-    for k in range(steps, 0, -1):
-        u = torch.full((noise.shape[0],), k / steps, device=noise.device)
-        v = predict_v(x, u)
-        x0, eps = x0_from_v(x, v, u), eps_from_v(x, v, u)
-        x, _ = noised(x0, eps, u - 1 / steps)
+    x, times = noise, schedule.times(steps)
+    for now, then in zip(times, [*times[1:], 0.0], strict=True):
+        u = torch.full((noise.shape[0],), now, device=noise.device)
+        x0, eps = schedule.solve(x, predict(x, u), u)
+        x = schedule.noised(x0, eps, torch.full_like(u, then))
     return x

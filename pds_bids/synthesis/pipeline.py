@@ -16,7 +16,7 @@ from pds_bids.core.errors import PdsError, TemporaryError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
-from pds_bids.models.schedule import ddim
+from pds_bids.models.denoiser import draw
 
 TOP = 2.0
 """Relative intensities lie in [0, 2]."""
@@ -228,18 +228,10 @@ class Synthesiser:
         self, source: Volume, target: Modality, context: Tensor, steps: int, generator: torch.Generator
     ) -> Tensor:
         """(X, Y, Z) one sample in [-1, 1], not refined."""
-        bands, k = self._bands(source, target), _index(target)
-        noise = torch.randn((1, *bands.shape[2:]), generator=generator).to(self.device)
-
-        def predict_v(x: Tensor, u: Tensor) -> Tensor:
-            pair = bands.clone()
-            pair[:, k] = x
-            times = torch.zeros(1, len(Modality), device=self.device)
-            times[:, k] = u
-            return self.model.denoiser(pair, times, context)[:, k]
-
-        index = torch.tensor([k], device=self.device)
-        return self.model.subbands.merge_one(ddim(predict_v, noise, steps), index)[0, 0]
+        bands, index = self._bands(source, target), torch.tensor([_index(target)], device=self.device)
+        noise = torch.randn((1, *bands.shape), generator=generator).to(self.device)
+        sample = draw(self.model.denoiser, bands, index, context, noise, steps)[0]
+        return self.model.subbands.merge_one(sample, index)[0, 0]
 
     def _inside(self, values: Tensor, mask: Tensor, top: float | None = None) -> Volume:
         """(X, Y, Z) values to a volume: clipped to [0, `top`], zero outside the mask."""

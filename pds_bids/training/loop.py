@@ -68,7 +68,7 @@ def train(
     seed
         Every random choice follows from it.
     finish
-        Called by the leader after each stage.
+        Called by the leader when both are done.
 
     Returns
     -------
@@ -96,10 +96,9 @@ def train(
             continue  # an earlier run has done it
         if not run_stage(objective(), config, run, deadline, state):
             return False
-        if run.team.leads:
-            finish()
         state = None
     if run.team.leads:
+        finish()
         run.keeper.mark_complete()
     run.team.wait()
     return True

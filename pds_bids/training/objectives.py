@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.models.denoiser import drawn_estimate
+from pds_bids.models.denoiser import Wiring, draw, mean_and_spread
 from pds_bids.models.losses import (
     band_weight,
     gradient_difference,
@@ -21,7 +21,7 @@ from pds_bids.models.losses import (
 )
 from pds_bids.models.microstructure import MicrostructureLoss, seen_tissues
 from pds_bids.models.refine import Refined
-from pds_bids.models.schedule import noised, x0_from_v
+from pds_bids.models.wavelet import inverse_haar
 from pds_bids.training.data import Batch
 from pds_bids.training.pattern_loss import PatternLoss
 
@@ -56,9 +56,32 @@ def draw_times(target_B: Tensor, regression: bool, generators: Generators) -> Te
     return u.to(target_B.device)
 
 
+def joint_times(target_B: Tensor, generators: Generators) -> Tensor:
+    """(B, M) times, the same for both modalities."""
+    u = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    return u.expand(-1, len(Modality)).to(target_B.device)
+
+
 def noise(shape: Sequence[int], generators: Generators) -> Tensor:
     """(B, *shape) standard normal, on the CPU."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
+
+
+class _Noised(NamedTuple):
+    """A batch at some times, and what the denoiser says of it: sub-bands, (B, M, 8, X, Y, Z) each."""
+
+    x0: Tensor
+    eps: Tensor
+    x_u: Tensor
+    said: Tensor
+
+
+def _noised(model: PdsModel, batch: Batch, u_BM: Tensor, generators: Generators) -> _Noised:
+    x0 = model.subbands.split(batch.images)
+    eps = noise(x0.shape[1:], generators).to(x0.device)
+    x_u = model.denoiser.schedule.noised(x0, eps, u_BM)
+    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
+    return _Noised(x0, eps, x_u, model.denoiser(x_u, u_BM, context).float())
 
 
 def denoiser_loss(
@@ -68,25 +91,51 @@ def denoiser_loss(
     generators: Generators,
     pattern: PatternLoss | None = None,
 ) -> Tensor:
-    """MSE of v on standardised sub-bands plus L1 of the image estimate, on every noised modality.
+    """What the wiring of the denoiser asks for.
 
-    With a `pattern`, errors of the image estimate also count by ROI.
+    Parameters
+    ----------
+    regression
+        Target times 1 and clean sources only; the joint wiring knows no such thing.
+    pattern
+        Errors also count by ROI.
     """
-    x0 = model.subbands.split(batch.images)
-    u = draw_times(batch.target, regression, generators)
-    eps = noise(x0.shape[1:], generators).to(x0.device)
-    flat_u = u.flatten()
-    x_u, v = (t.view_as(x0) for t in noised(x0.flatten(0, 1), eps.flatten(0, 1), flat_u))
-    context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
-    v_hat = model.denoiser(x_u, u, context).float()
-    noisy = (u > 0).float()[:, :, None, None, None, None]
-    v_loss = mean_by_sample((v_hat - v).square(), band_weight(batch.mask)[:, None] * noisy)
-    x0_hat = x0_from_v(x_u.flatten(0, 1), v_hat.flatten(0, 1), flat_u).view_as(x0)
+    if model.denoiser.wiring is Wiring.JOINT:
+        return _joint_loss(model, batch, generators, pattern)
+    return _conditional_loss(
+        model, batch, draw_times(batch.target, regression, generators), generators, pattern
+    )
+
+
+def _conditional_loss(
+    model: PdsModel, batch: Batch, u_BM: Tensor, generators: Generators, pattern: PatternLoss | None
+) -> Tensor:
+    """MSE of v on standardised sub-bands plus L1 of the image estimate, on every noised modality."""
+    schedule, state = model.denoiser.schedule, _noised(model, batch, u_BM, generators)
+    noisy = (u_BM > 0).float()
+    wrong = state.said - schedule.answer(state.x0, state.eps, u_BM)
+    weight = band_weight(batch.mask)[:, None] * noisy[:, :, None, None, None, None]
+    x0_hat, _ = schedule.solve(state.x_u, state.said, u_BM)
     error = model.subbands.merge(x0_hat) - batch.images
-    loss = v_loss + 2.0 * mean_by_sample(error.abs(), voxel_weight(batch.mask) * noisy[..., 0])
+    seen = voxel_weight(batch.mask) * noisy[:, :, None, None, None]
+    loss = mean_by_sample(wrong.square(), weight) + 2.0 * mean_by_sample(error.abs(), seen)
     if pattern is None:
         return loss
-    return loss + pattern.config.weight * pattern(error, batch.mask, (u > 0).float(), batch.flipped)
+    return loss + pattern.config.weight * pattern(error, batch.mask, noisy, batch.flipped)
+
+
+def _joint_loss(model: PdsModel, batch: Batch, generators: Generators, pattern: PatternLoss | None) -> Tensor:
+    """The published one: L1 of eps, and once more where the pattern lies; everywhere, without a mask."""
+    u = joint_times(batch.target, generators)
+    state = _noised(model, batch, u, generators)
+    wrong = state.said - state.eps
+    if pattern is None:
+        return wrong.abs().mean()
+    everywhere = torch.ones_like(batch.mask)
+    error = inverse_haar(wrong.flatten(1, 2))
+    return wrong.abs().mean() + pattern.config.weight * pattern(
+        error, everywhere, torch.ones_like(u), batch.flipped
+    )
 
 
 class Draws(NamedTuple):
@@ -151,9 +200,10 @@ def _refined(
     context = model.context(batch.t1w, batch.has_t1w, batch.flipped)
     if draws is None:
         return model.refined(bands_BMKXYZ, batch.target, context)[1]
-    start = noise((draws.number, *bands_BMKXYZ.shape[2:]), generators).to(bands_BMKXYZ).transpose(0, 1)
+    start = noise((draws.number, *bands_BMKXYZ.shape[1:]), generators).to(bands_BMKXYZ).transpose(0, 1)
     with torch.no_grad():
-        estimate, source, spread = drawn_estimate(
-            model.denoiser, bands_BMKXYZ, batch.target, context, start, draws.steps
-        )
+        samples = draw(model.denoiser, bands_BMKXYZ, batch.target, context, start, draws.steps)
+    rows = torch.arange(len(batch.target), device=samples.device)
+    source = bands_BMKXYZ[rows, 1 - batch.target]
+    estimate, spread = mean_and_spread(samples)
     return model.refiner(estimate, source, spread, batch.target)

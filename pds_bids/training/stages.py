@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.models.denoiser import one_step_estimate
+from pds_bids.models.denoiser import point_estimate
 from pds_bids.models.microstructure import MicrostructureLoss
 from pds_bids.training.data import Batch, halved, make_batch
 from pds_bids.training.feed import Feed
@@ -112,7 +112,7 @@ class DenoiserObjective(Objective):
         """One step."""
         context = self.model.context(batch.t1w, batch.has_t1w)
         sources = self.model.subbands.split(batch.images)
-        bands, _ = one_step_estimate(network, sources, batch.target, context)
+        bands, _ = point_estimate(network, sources, batch.target, context)
         return self.model.subbands.merge_one(bands, batch.target)
 
 
@@ -142,6 +142,6 @@ class RefinerObjective(Objective):
         """The one-step estimate, refined."""
         bands = self.model.subbands.split(batch.images)
         context = self.model.context(batch.t1w, batch.has_t1w)
-        estimate, source = one_step_estimate(self.model.denoiser, bands, batch.target, context)
+        estimate, source = point_estimate(self.model.denoiser, bands, batch.target, context)
         refined = network(estimate, source, torch.zeros_like(estimate), batch.target)
         return self.model.subbands.merge_one(refined.bands_BKXYZ, batch.target)

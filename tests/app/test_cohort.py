@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,22 +79,22 @@ def derivatives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("split") / "split.tsv"
-    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\nsub-03\ttest\n")
+    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\nsub-03\ttrain\n")
     return path
 
 
 def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: Path, tmp_path: Path) -> None:
     parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
     assert {part: pairs.subjects for part, pairs in parts.items()} == {
-        "train": ("01", "01"),
+        "train": ("01", "01", "03"),
         "calibration": ("02",),
-        "test": ("03",),
+        "test": (),
     }
     assert not list(tmp_path.iterdir())
     who = parts["train"].get([1]).covariates[0]
     assert who.tolist() == [2, 71.5, 0, 1]
     assert np.isnan(parts["calibration"].get([0]).covariates).all()
-    control = parts["test"].get([0]).covariates[0]
+    control = parts["train"].get([2]).covariates[0]
     assert np.isnan(control[Covariate.AGE])
     assert control[[Covariate.GROUP, Covariate.SEX, Covariate.SITE]].tolist() == [0, 1, 0]
 
@@ -158,8 +159,9 @@ def test_a_broken_image_is_named_before_training(split: Path, tmp_path: Path, fa
 
 def split_of(folder: Path) -> Path:
     write_visit(folder, "02", None, t1w=())
+    write_visit(folder, "03", None, t1w=())
     path = folder / "split.tsv"
-    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\n")
+    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\nsub-03\ttrain\n")
     return path
 
 
@@ -182,11 +184,12 @@ def test_diagnoses_by_any_name(column: str, word: str, group: float) -> None:
 def test_the_card_counts_people_and_names_nobody(derivatives: Path, split: Path, tmp_path: Path) -> None:
     order = Order("tiny", None, tmp_path / "mine.safetensors", derivatives=derivatives, split=split)
     about = plan(order, 1).about
-    assert about["subjects"] == {"train": 1, "calibration": 1, "test": 1}
+    assert about["subjects"] == {"train": 2, "calibration": 1, "test": 0}
     assert "split" not in about
     assert "sub-0" not in json.dumps(about)
-    split.write_text(split.read_text().replace("03\ttest", "03\ttrain"))
-    assert plan(order, 1).about["cohort"] != about["cohort"]
+    other = tmp_path / "other.tsv"
+    other.write_text("participant_id\tsplit\nsub-01\tcalibration\nsub-02\ttrain\nsub-03\ttrain\n")
+    assert plan(replace(order, split=other), 1).about["cohort"] != about["cohort"]
 
 
 @pytest.mark.parametrize(

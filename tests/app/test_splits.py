@@ -34,7 +34,7 @@ def test_the_seed_draws() -> None:
 
 
 def test_too_few_to_calibrate() -> None:
-    with pytest.raises(UsageError, match="no subject with both modalities is in the part calibration"):
+    with pytest.raises(UsageError, match=r"0 of the subjects .* in the part calibration, at least 1 needed"):
         drawn_split({"01": (), "03": ()}, 0)
 
 
@@ -42,9 +42,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     parts = {"train": ["01", "04"], "calibration": ["02"], "test": []}
     write_split(tmp_path / "split.tsv", parts)
     assert read_split(tmp_path / "split.tsv", everybody(parts)) == parts
-    assert read_split(tmp_path / "split.tsv", ["02", "01"]) == parts | {
-        "train": ["01"]
-    }  # 04 was not processed
+    write_split(tmp_path / "split.tsv", {**parts, "test": ["05"]})  # who was not processed
+    assert read_split(tmp_path / "split.tsv", everybody(parts)) == parts
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             "sub-01\ttrain\n02\tCalibration\nsub-03\tvalidation",
             r"sub-03 is in 'validation'; choose from train,",
         ),
-        ("sub-01\ttrain\nsub-02\ttest\nsub-03\ttrain", r"in the part calibration"),
+        ("sub-01\ttrain\nsub-02\ttest\nsub-03\ttrain", r"0 of the subjects .* calibration, at least 1"),
+        ("sub-01\ttrain\nsub-02\ttest\nsub-03\tcalibration", r"1 of the subjects .* train, at least 2"),
     ],
 )
 def test_a_table_that_cannot_be_is_one_line(tmp_path: Path, rows: str, fault: str) -> None:

@@ -4,15 +4,7 @@ import pytest
 import torch
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.denoiser import (
-    BANDS,
-    N_CONTEXT,
-    Subbands,
-    coordinates,
-    drawn_estimate,
-    one_step_estimate,
-)
-from pds_bids.models.schedule import ddim
+from pds_bids.models.denoiser import BANDS, N_CONTEXT, Subbands, coordinates, point_estimate
 
 SIZE = (5, 6, 4)
 DIRECTIONS = pytest.mark.parametrize("target", range(len(Modality)), ids=[m.value for m in Modality])
@@ -97,9 +89,9 @@ def test_the_estimate_does_not_see_the_target(denoiser, bands, target, context):
     other[:, target] = 100 * torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimate, source = one_step_estimate(denoiser, bands, index, context)
+    estimate, source = point_estimate(denoiser, bands, index, context)
 
-    assert torch.equal(estimate, one_step_estimate(denoiser, other, index, context)[0])
+    assert torch.equal(estimate, point_estimate(denoiser, other, index, context)[0])
     assert torch.equal(source, bands[:, 1 - target])
     assert estimate.std() > 0
 
@@ -110,18 +102,16 @@ def test_the_estimate_sees_the_source(denoiser, bands, target, context):
     other[:, 1 - target] += torch.randn(other[:, target].shape)
     index = torch.tensor([target, target])
 
-    estimates = [one_step_estimate(denoiser, b, index, context)[0] for b in (bands, other)]
+    estimates = [point_estimate(denoiser, b, index, context)[0] for b in (bands, other)]
 
     assert (estimates[0] - estimates[1]).abs().mean() > 0.01 * estimates[0].abs().mean()
 
 
 def test_directions_mix_in_a_batch(denoiser, bands, context):
-    mixed, _ = one_step_estimate(denoiser, bands, torch.tensor([0, 1]), context)
+    mixed, _ = point_estimate(denoiser, bands, torch.tensor([0, 1]), context)
 
     for row in (0, 1):
-        alone, _ = one_step_estimate(
-            denoiser, bands[row : row + 1], torch.tensor([row]), context[row : row + 1]
-        )
+        alone, _ = point_estimate(denoiser, bands[row : row + 1], torch.tensor([row]), context[row : row + 1])
         torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -132,49 +122,3 @@ def test_the_noise_of_a_half_noised_modality_is_estimated_from_the_other(denoise
 
     assert not torch.allclose(denoiser(bands, u, context)[:, 1], denoiser(other, u, context)[:, 1])
     assert not torch.allclose(denoiser(bands, u, context), denoiser(bands, u.flip(1), context))
-
-
-@pytest.fixture
-def noise(generator) -> torch.Tensor:
-    return torch.randn((3, 2, BANDS, *SIZE), generator=generator)
-
-
-def test_draws_are_those_of_the_sampler(denoiser, bands, context, noise):
-    """One after another and row by row, with the source clean."""
-    target = torch.tensor([1, 0])
-    samples = torch.empty_like(noise)
-    for row, k in enumerate(target.tolist()):
-
-        def predict_v(x: torch.Tensor, u: torch.Tensor, row: int = row, k: int = k) -> torch.Tensor:
-            pair, times = bands[row : row + 1].clone(), torch.zeros(1, 2)
-            pair[:, k], times[:, k] = x, u
-            return denoiser(pair, times, context[row : row + 1])[:, k]
-
-        for draw in range(3):
-            samples[draw, row] = ddim(predict_v, noise[draw, row : row + 1], 4)[0]
-
-    estimate, source, spread = drawn_estimate(denoiser, bands, target, context, noise, 4)
-
-    torch.testing.assert_close(estimate, samples.mean(0), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(spread, samples.std(0), rtol=1e-3, atol=1e-4)
-    assert torch.equal(source, torch.stack([bands[0, 0], bands[1, 1]]))
-    assert spread.min() > 0
-
-
-def test_a_single_draw_has_no_spread(denoiser, bands, context, noise):
-    _, _, spread = drawn_estimate(denoiser, bands, torch.tensor([0, 1]), context, noise[:1], 2)
-
-    assert not spread.any()
-
-
-@DIRECTIONS
-def test_a_draw_in_one_step_is_the_one_step_estimate(denoiser, bands, context, noise, target):
-    targets = torch.tensor([target, target])
-
-    drawn, source, spread = drawn_estimate(denoiser, bands, targets, context, noise, 1)
-
-    for found, expected in zip(
-        (drawn, source), one_step_estimate(denoiser, bands, targets, context), strict=True
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(spread, torch.zeros_like(spread), rtol=0, atol=1e-5)

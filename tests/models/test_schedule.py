@@ -7,7 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pds_bids.models.schedule import alpha_sigma, ddim, eps_from_v, noised, x0_from_v
+from pds_bids.models.schedule import ClippedCosineEps, CosineV, Schedule, ddim
+
+COSINE = CosineV()
+SCHEDULES = pytest.mark.parametrize("schedule", [COSINE, ClippedCosineEps()], ids=lambda s: type(s).__name__)
 
 times = st.lists(st.floats(0, 1), min_size=1, max_size=4).map(torch.tensor)
 
@@ -16,56 +19,68 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@SCHEDULES
 @given(times)
-def test_variance_is_kept(u):
-    alpha, sigma = alpha_sigma(u)
+def test_variance_is_kept(schedule: Schedule, u):
+    alpha, sigma = schedule.alpha_sigma(u)
 
     torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(u))
 
 
 def test_the_ends_are_exact():
-    alpha, sigma = alpha_sigma(torch.tensor([0.0, 1.0]))
+    alpha, sigma = COSINE.alpha_sigma(torch.tensor([0.0, 1.0]))
 
     assert alpha.tolist() == [1.0, 0.0]  # zero terminal signal-to-noise ratio
     assert sigma.tolist() == [0.0, 1.0]
 
 
+@SCHEDULES
 @given(times)
-def test_noise_only_grows(u):
+def test_noise_only_grows(schedule: Schedule, u):
     u = u.double().sort().values
-    alpha, sigma = alpha_sigma(u)
+    alpha, sigma = schedule.alpha_sigma(u)
 
     assert (alpha.diff() <= 0).all()
     assert (sigma.diff() >= 0).all()
 
 
-@given(times)
-def test_x_and_v_give_back_signal_and_noise(u):
+@SCHEDULES
+@given(st.lists(st.floats(0, 0.95), min_size=1, max_size=4).map(torch.tensor))
+def test_the_right_answer_gives_back_signal_and_noise(schedule: Schedule, u):
     u = u.double()
     x0, eps = draw(len(u), 3, 2), draw(len(u), 3, 2, seed=1)
 
-    x_u, v = noised(x0, eps, u)
+    solved = schedule.solve(schedule.noised(x0, eps, u), schedule.answer(x0, eps, u), u)
 
-    torch.testing.assert_close(x0_from_v(x_u, v, u), x0)
-    torch.testing.assert_close(eps_from_v(x_u, v, u), eps)
+    torch.testing.assert_close(solved, (x0, eps))
 
 
 def test_v_of_a_known_time_by_hand():
-    x_u, v = noised(torch.tensor([2.0]), torch.tensor([4.0]), torch.tensor([0.5]))
+    x0, eps, u = torch.tensor([2.0]), torch.tensor([4.0]), torch.tensor([0.5])
 
-    assert x_u.item() == pytest.approx(6 / math.sqrt(2))
-    assert v.item() == pytest.approx(2 / math.sqrt(2))
+    assert COSINE.noised(x0, eps, u).item() == pytest.approx(6 / math.sqrt(2))
+    assert COSINE.answer(x0, eps, u).item() == pytest.approx(2 / math.sqrt(2))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5, 8, 50])
-def test_ddim_finds_a_known_signal(steps):
-    x0, noise = draw(2, 5), draw(2, 5, seed=1)
+@SCHEDULES
+@pytest.mark.parametrize("steps", [2, 5, 8, 50])
+def test_ddim_finds_a_known_signal(schedule: Schedule, steps):
+    x0 = draw(2, 5)
 
-    def true_v(x_u: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        alpha, sigma = (a[:, None] for a in alpha_sigma(u))
-        return (alpha * x_u - x0) / sigma
+    def truth(x_u: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        alpha, sigma = schedule.amplitudes(u.double(), x_u)
+        return schedule.answer(x0, (x_u - alpha * x0) / sigma, u.double())
 
-    torch.testing.assert_close(ddim(true_v, noise, steps), x0, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ddim(schedule, truth, draw(2, 5, seed=1), steps), x0, rtol=0, atol=1e-4)
+
+
+def test_the_published_schedule_is_that_of_diffusers():
+    diffusers = pytest.importorskip("diffusers")
+    scheduler = diffusers.DDIMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+
+    alpha, _ = ClippedCosineEps().alpha_sigma(torch.arange(1, 1001, dtype=torch.float64) / 1000)
+
+    torch.testing.assert_close(alpha.square(), scheduler.alphas_cumprod.double(), rtol=1e-3, atol=1e-6)
 
 
 def test_one_step_is_the_regression_estimate():
@@ -77,20 +92,23 @@ def test_one_step_is_the_regression_estimate():
 
     noise = draw(2, 5)
 
-    assert torch.equal(ddim(predict_v, noise, 1), -noise.sin())
+    assert torch.equal(ddim(COSINE, predict_v, noise, 1), -noise.sin())
     assert asked == [[1.0, 1.0]]
 
 
-def test_timesteps_trail():
+@pytest.mark.parametrize(
+    ("schedule", "expected"), [(COSINE, [1.0, 0.75, 0.5, 0.25]), (ClippedCosineEps(), [0.75, 0.5, 0.25])]
+)
+def test_timesteps_trail_or_lead(schedule, expected):
     asked = []
 
     def predict_v(x_u: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         asked.append(u.item())
         return x_u
 
-    ddim(predict_v, draw(1, 2), 4)
+    ddim(schedule, predict_v, draw(1, 2), 4)
 
-    assert asked == [1.0, 0.75, 0.5, 0.25]
+    assert asked == expected
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 50])
@@ -115,4 +133,4 @@ def test_diffusers_agrees(steps):
         u = ((t + 1) / n).expand(2)
         expected = scheduler.step(predict_v(expected, u), t, expected, eta=0.0).prev_sample
 
-    torch.testing.assert_close(ddim(predict_v, noise, steps), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ddim(COSINE, predict_v, noise, steps), expected, rtol=0, atol=1e-5)
