@@ -43,7 +43,7 @@ SCORES = {
 """Columns of the table of scores, where the evaluation has them, and their decimal places."""
 
 TOLD_ELSEWHERE = (
-    *("version", "training_data", "split", "preset", "software", "intended_use"),
+    *("version", "training_data", "split", "subjects", "preset", "software", "intended_use"),
     *("intensity", "data_range", "calibration", "outlier_limits", "metrics"),
 )
 """Entries of a card that a section of the page is about; the others are listed as they are."""
@@ -96,8 +96,10 @@ def _file(checkpoint: Checkpoint) -> list[str]:
 
 
 def _data(card: Mapping[str, Any]) -> list[str]:
-    parts = [f"- {part}: {', '.join(names)}" for part, names in card.get("split", {}).items()]
-    return [f"{card.get('training_data', 'unknown')}.", "", "Split, by anatomy, before training:", "", *parts]
+    anatomies = {part: ", ".join(names) for part, names in card.get("split", {}).items()}
+    people = {part: f"{n} people" for part, n in card.get("subjects", {}).items()}
+    parts = [f"- {part}: {members}" for part, members in (anatomies | people).items()]
+    return [f"{card.get('training_data', 'unknown')}.", "", "Split before training:", "", *parts]
 
 
 def _recipe(card: Mapping[str, Any]) -> Iterator[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pds_bids.app.scores import Reference
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.derivatives import (
     RAW_DATASET,
+    REFERENCE_DESC,
     bids_uri,
+    context_desc,
     derivative_path,
     mask_sidecar,
     synthetic_sidecar,
@@ -53,15 +56,21 @@ class VisitWriter:
     written: list[Path] = field(default_factory=list)
 
     def write_source(self) -> None:
-        """The acquired mean and its brain mask in every space, and the transforms to the atlas and back."""
+        """The acquired mean and its brain mask in every space, the T1w context in that of the model, and the
+        transforms to the atlas and back.
+        """
         modality = self.series.modality
         for space in self.config.output.spaces:
             image, mask = self._source_in(space)
-            path = self._path(modality, space, "preproc", modality.mean_suffix)
+            path = self._path(modality.datatype, space, "preproc", modality.mean_suffix)
             sidecar = self._sidecar(f"{modality.full_name}, {MEANING[modality]}", space, path)
             self._image(path, image, sidecar | {"Preprocessing": self._account()})
-            path = self._path(modality, space, "brain", "mask")
+            path = self._path(modality.datatype, space, "brain", "mask")
             self._image(path, mask, mask_sidecar(self._sidecar("Brain mask", space, path)), np.uint8)
+        if MODEL_SPACE in self.config.output.spaces and self.prepared.t1w:
+            path = self._path("anat", MODEL_SPACE, context_desc(modality), "T1w")
+            text = f"T1w image beside the {modality.full_name}, N4 bias field correction"
+            self._image(path, self.prepared.t1w, self._sidecar(text, MODEL_SPACE, path))
         if ATLAS_SPACE in self.config.output.spaces:
             self._write_transforms()
 
@@ -69,16 +78,33 @@ class VisitWriter:
         """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
         target = synthesised.record.target
         facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
-        trust = {
+        said = {
+            "T1wContext": facts.pop("t1w_context"),
             "OutOfDistributionScore": round(synthesised.outlier_score, 4),
             "OutOfDistributionLimit": round(synthesised.outlier_limit, 4),
         }
         for desc, volume, description, units in _images(synthesised):
             for space in self.config.output.spaces:
-                path = self._path(target, space, desc, target.mean_suffix)
+                path = self._path(target.datatype, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
                 synthetic = synthetic_sidecar(sidecar, facts | {"units": units})
-                self._image(path, self._carry_model(volume, space), synthetic | trust)
+                self._image(path, self._carry_model(volume, space), synthetic | said)
+
+    def write_reference(self, reference: Reference, acquired: Series) -> None:
+        """The acquired target as it was scored, where model space is asked for: training needs it."""
+        if MODEL_SPACE not in self.config.output.spaces:
+            return
+        target, source = acquired.modality, self.series.modality
+        text = f"{target.full_name}, {MEANING[target]}, in the space of the {source.full_name}"
+        for volume, suffix, description, dtype in (
+            (reference.volume, target.mean_suffix, f"{text}; intensities {RELATIVE_UNITS}", np.float32),
+            (reference.mask, "mask", "Brain mask of the source as far as the reference reaches", np.uint8),
+        ):
+            path = self._path(
+                target.datatype, MODEL_SPACE, REFERENCE_DESC, suffix, acquired.entities.get("task")
+            )
+            sidecar = self._sidecar(description, MODEL_SPACE, path, acquired.files)
+            self._image(path, volume, mask_sidecar(sidecar) if suffix == "mask" else sidecar, dtype)
 
     def _source_in(self, space: str) -> tuple[Volume, Volume]:
         """The acquired mean, zero outside the brain, and the mask."""
@@ -97,13 +123,13 @@ class VisitWriter:
         carry = {"native": to_native, ATLAS_SPACE: to_atlas}.get(space)
         return carry(volume, self.prepared.alignment) if carry else volume
 
-    def _path(self, modality: Modality, space: str, desc: str, suffix: str) -> Path:
+    def _path(self, datatype: str, space: str, desc: str, suffix: str, task: str | None = None) -> Path:
         return derivative_path(
             self.config.output_dir,
             self.visit.subject,
             self.visit.session,
-            modality,
-            task=self.series.entities.get("task"),
+            datatype,
+            task=task or self.series.entities.get("task"),
             space=None if space == "native" else space,
             res=None if space == "native" else "2",
             desc=desc,
@@ -111,8 +137,11 @@ class VisitWriter:
             extension=".nii.gz",
         )
 
-    def _sidecar(self, description: str, space: str, path: Path) -> dict[str, Any]:
+    def _sidecar(
+        self, description: str, space: str, path: Path, others: Sequence[Path] = ()
+    ) -> dict[str, Any]:
         inputs = [
+            *others,
             *self.series.files,
             *([self.t1w] if self.t1w and self.prepared.alignment.through_t1w else []),
         ]
@@ -149,7 +178,7 @@ class VisitWriter:
                 self.config.output_dir,
                 self.visit.subject,
                 self.visit.session,
-                self.series.modality,
+                self.series.modality.datatype,
                 task=self.series.entities.get("task"),
                 suffix="xfm",
                 extension=".h5",

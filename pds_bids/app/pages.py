@@ -173,9 +173,16 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         rows[f"Unlikeness to the training scans, {source.full_name}"] = (
             f"{made.outlier_score:.2f} (limit {made.outlier_limit:.2f})"
         )
+        rows[f"T1w image, {source.full_name}"] = _use_of_t1w(outcome)
         record = made.record
         rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
+
+
+def _use_of_t1w(outcome: Outcome) -> str:
+    if outcome.synthesised.record.t1w_context:
+        return "used for the alignment and shown to the model"
+    return "used for the alignment" if outcome.prepared.alignment.through_t1w else "not used"
 
 
 def _named(score: Score) -> dict[str, Any]:
@@ -201,6 +208,7 @@ def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
         target=record.target,
         n_volumes=outcome.prepared.facts["n_used"],
         through_t1w=outcome.prepared.alignment.through_t1w,
+        t1w_context=record.t1w_context,
         native="native" in config.output.spaces,
         nonlinear=ATLAS_SPACE in config.output.spaces,
         model=record.model,

@@ -14,6 +14,7 @@ import numpy as np
 from pds_bids import __version__
 from pds_bids.bids.dataset import BIDS_VERSION
 from pds_bids.bids.naming import BidsName
+from pds_bids.bids.tables import table
 from pds_bids.bids.writing import PARTIAL_MARK, write_image, write_json, write_text
 from pds_bids.core.errors import CannotWriteError
 from pds_bids.core.modality import Modality
@@ -130,7 +131,7 @@ def write_study_files(out: Path, visits: Sequence[Visit]) -> None:
         for s, v in sorted(first.items())
     ]
     write_text(out / "README.md", README.format(version=__version__))
-    write_text(out / "participants.tsv", _table(("participant_id", *PARTICIPANT_COLUMNS), rows))
+    write_text(out / "participants.tsv", table(("participant_id", *PARTICIPANT_COLUMNS), rows))
     write_json(out / "participants.json", PARTICIPANT_COLUMNS)
     ages: dict[str, list[tuple[str, str]]] = {}
     for v in visits:
@@ -139,13 +140,9 @@ def write_study_files(out: Path, visits: Sequence[Visit]) -> None:
                 (f"ses-{v.session}", f"{v.person.age + v.years:.1f}")
             )
     for subject, sessions in ages.items():
-        write_text(out / subject / f"{subject}_sessions.tsv", _table(("session_id", "age"), sessions))
+        write_text(out / subject / f"{subject}_sessions.tsv", table(("session_id", "age"), sessions))
     if ages:
         write_json(out / "sessions.json", {"age": SESSION_AGE})
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "".join("\t".join(row) + "\n" for row in (header, *rows))
 
 
 def _beside(image: Path, extension: str) -> Path:
@@ -244,7 +241,7 @@ class VisitFiles:
             path = self._image_path(self.out / TRUTH, "anat", entities, "dseg")
             write_image(path, values.cpu().numpy(), FINE_GRID.affine, description=NOTICE)
             rows = [(str(int(member)), member.name.lower()) for member in names]
-            write_text(_beside(path, ".tsv"), _table(("index", "name"), rows))
+            write_text(_beside(path, ".tsv"), table(("index", "name"), rows))
         today = condition(self.visit.person, self.visit.years)
         factors = {
             measure: {region.name.lower(): value for region, value in getattr(today, measure).items()}

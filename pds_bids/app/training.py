@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pds_bids import __version__
 from pds_bids.app.anatomies import label_maps, split
+from pds_bids.app.cohort import CohortData, load_cohort
 from pds_bids.app.patterns import pattern_config, pattern_loss
 from pds_bids.app.presets import load_preset, training_config
 from pds_bids.app.progress import monitors
 from pds_bids.app.provenance import software_versions
 from pds_bids.app.trainingdata import SimulatedData
 from pds_bids.bids.writing import write_json
+from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
@@ -57,16 +59,21 @@ class Order:
         Forget the state that an earlier run left.
     tensorboard
         Folder to log to.
+    derivatives, split
+        In place of label maps: a preprocessed cohort, and who of it trains, calibrates and tests (see
+        `load_cohort`).
     """
 
     preset: str
-    label_maps: Path
+    label_maps: Path | None
     out: Path
     max_minutes: float | None = None
     device: str = "auto"
     seed: int = 0
     restart: bool = False
     tensorboard: Path | None = None
+    derivatives: Path | None = None
+    split: Path | None = None
 
 
 def run(order: Order) -> int:
@@ -93,9 +100,12 @@ class Plan:
     tables
         Of the preset; `config` and `pattern` are what they say.
     maps
-        Label maps by name.
+        Label maps by name; none where there is a `cohort`.
     about
-        What goes into the card: `split`, `preset`, `minutes`, `seed`.
+        What goes into the card: `preset`, `minutes`, `seed`, `training_data`, and `split` (of label maps) or
+        what else `CohortData.about` says.
+    cohort
+        Real pairs, in place of simulated ones.
     """
 
     tables: dict[str, Any]
@@ -103,6 +113,7 @@ class Plan:
     pattern: PatternConfig
     maps: dict[str, Path]
     about: dict[str, Any]
+    cohort: CohortData | None
 
 
 def plan(order: Order, processes: int) -> Plan:
@@ -116,10 +127,27 @@ def plan(order: Order, processes: int) -> Plan:
     tables = load_preset(order.preset)
     config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))
     config.require_processes(processes)
-    maps = {path.name: path for path in label_maps(order.label_maps)}
     minutes = order.max_minutes or (DEFAULT_MINUTES if config.timed else None)
-    about = {"split": split(list(maps)), "preset": tables, "minutes": minutes, "seed": order.seed}
-    return Plan(tables, config, pattern, maps, about)
+    about: dict[str, Any] = {"preset": tables, "minutes": minutes, "seed": order.seed}
+    maps, cohort = _origin(order)
+    if cohort is not None:
+        about |= cohort.about()
+    else:
+        parts = split(list(maps))
+        n_maps = len(parts["train"])
+        about |= {"split": parts, "training_data": f"simulated from {n_maps} label maps; no patient data"}
+    return Plan(tables, config, pattern, maps, about, cohort)
+
+
+def _origin(order: Order) -> tuple[dict[str, Path], CohortData | None]:
+    """Label maps by name, or a cohort."""
+    if order.split and not order.derivatives:
+        raise UsageError("--split: is of the people in --from-derivatives; give that too, or leave both out")
+    if order.derivatives and not order.label_maps:
+        return {}, load_cohort(order.derivatives, order.split, order.out, order.seed)
+    if order.label_maps and not order.derivatives:
+        return {path.name: path for path in label_maps(order.label_maps)}, None
+    raise UsageError("--label-maps and --from-derivatives: pairs come from one of the two; give exactly one")
 
 
 def _run(order: Order, crew: Team) -> int:
@@ -145,14 +173,11 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     from pds_bids.training.loop import Run, train
 
     tables, about, seed = planned.tables, planned.about, order.seed
-    if crew.leads:
-        write_json(order.out.with_suffix(".split.json"), about["split"])
     threads = max(1, len(os.sched_getaffinity(0)) // crew.neighbours)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     model = PdsModel(ModelConfig.from_dict(tables["model"])).to(crew.device)
-    folder = order.out.with_suffix(".pairs")
-    data = SimulatedData(planned.maps, about["split"], tables["data"], seed, folder, threads, crew)
+    data = planned.cohort or _simulated(order, planned, threads, crew)
     with monitors(order.tensorboard, crew.leads) as watching:
         training, calibration = data.training(), data.calibration()
         pattern = pattern_loss(planned.pattern, training, seed)
@@ -167,6 +192,13 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     if complete:
         data.discard()
     return complete
+
+
+def _simulated(order: Order, planned: Plan, threads: int, crew: Team) -> SimulatedData:
+    parts, folder = planned.about["split"], order.out.with_suffix(".pairs")
+    if crew.leads:
+        write_json(order.out.with_suffix(".split.json"), parts)
+    return SimulatedData(planned.maps, parts, planned.tables["data"], order.seed, folder, threads, crew)
 
 
 def state_file(out: Path, about: dict[str, Any], *, timed: bool) -> StateFile:
@@ -209,10 +241,8 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
     set_templates(model, training)
     factors = calibrate(model, calibration)
     limits = fit_outlier_score(model, training, calibration)
-    n_maps = len(about["split"]["train"])
     card = {
         "version": __version__,
-        "training_data": f"{about['pairs']} pairs simulated from {n_maps} label maps; no patient data",
         "intensity": INTENSITY,
         "data_range": DATA_RANGE,
         "calibration": factors,
@@ -221,6 +251,7 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
         "software": software_versions(),
         "intended_use": "research only, never diagnosis; mean volumes of adults",
         **about,
+        "training_data": f"{about['pairs']} pairs {about['training_data']}",
     }
     write_checkpoint(out, model, json.loads(json.dumps(card)))
     print(f"wrote {out}", flush=True)

@@ -132,12 +132,14 @@ def _synthesise(
     logger.info("%s: preparing %s", visit.label, target.other.full_name)
     warp = ATLAS_SPACE in config.output.spaces
     prepared = prepare(reduced(target.other), plan.t1w, work, config.prep, warp=warp)
-    scale = IntensityScale.fit(prepared.model, prepared.model_mask)
+    mask = prepared.model_mask
+    scale = IntensityScale.fit(prepared.model, mask)
+    t1w = IntensityScale.fit(prepared.t1w, mask).apply(prepared.t1w) if prepared.t1w else None
 
     logger.info("%s: synthesising %s", visit.label, target.full_name)
     seed = derived_seed(config.synthesis.seed, visit.subject, visit.session or "", target)
     source = scale.apply(prepared.model)
-    made = synthesiser.synthesise(source, prepared.model_mask, target, config.synthesis, seed)
+    made = synthesiser.synthesise(source, mask, target, config.synthesis, seed, t1w)
 
     warnings = [TEST_WARNING] if config.prep.sloppy else []
     warnings += [*series.notes, *prepared.warnings, *unusual_source(made)]
@@ -150,6 +152,7 @@ def _synthesise(
     if target in visit.acquired:
         try:
             reference = scoring_reference(reduced(target), prepared, config.prep)
+            writer.write_reference(reference, plan.usable(target))
             candidates = [
                 Candidate("pds", made.volume, made.sd),
                 Candidate("population template", synthesiser.templates[target]),

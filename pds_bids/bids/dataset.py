@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pds_bids.bids.derivatives import RAW_DATASET
+from pds_bids.bids.derivatives import RAW_DATASET, REFERENCE_DESC, context_desc
 from pds_bids.bids.inventory import require_dataset
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.errors import CannotWriteError
+from pds_bids.core.modality import Modality
 
 PIPELINE = "pds-bids"
 BIDS_VERSION = "1.10.0"
@@ -34,6 +35,12 @@ CALIBRATION = "calibrated on simulated images and too small on real scans"
 DESCRIPTIONS = {
     "preproc": "Mean of the acquired series after motion correction and bias field correction",
     "brain": "Brain mask of the acquired mean volume",
+    REFERENCE_DESC: "Acquired volume that a SYNTHETIC one was scored against, carried to the space of its "
+    "source; the mask is where both are known",
+    **{
+        context_desc(source): f"T1w image in the model space of the {source.full_name}, as the model saw it"
+        for source in Modality
+    },
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
     "synthdrawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
     "synthdrawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",

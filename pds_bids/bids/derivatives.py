@@ -15,6 +15,9 @@ from pds_bids.core.volume import ATLAS_SPACE
 RAW_DATASET = "raw"
 """Name of the input in BIDS URIs, mapped to its place by `DatasetLinks`."""
 
+REFERENCE_DESC = "reference"
+"""Labels an acquired target that was carried to the model space of its source, and where it is known."""
+
 DEFAULT_TASK = "rest"
 """Stands in the name of a synthesised BOLD reference, which BIDS requires to name a task."""
 
@@ -27,7 +30,7 @@ def derivative_path(
     out: Path,
     subject: str,
     session: str | None,
-    modality: Modality,
+    datatype: str,
     *,
     suffix: str,
     extension: str,
@@ -42,8 +45,8 @@ def derivative_path(
         The derivative dataset.
     subject, session
         Labels without prefix.
-    modality
-        Its data type is the folder.
+    datatype
+        The folder, e.g. `func`.
     suffix, extension
         E.g. `boldref` and `.nii.gz`.
     task
@@ -58,19 +61,28 @@ def derivative_path(
 
     Examples
     --------
-    >>> path = derivative_path(Path("out"), "01", None, Modality.BOLD, suffix="boldref", extension=".nii.gz",
+    >>> path = derivative_path(Path("out"), "01", None, "func", suffix="boldref", extension=".nii.gz",
     ...                        desc="synth", res="2", space="MNI152NLin2009aSym")
     >>> path.as_posix()
     'out/sub-01/func/sub-01_task-rest_space-MNI152NLin2009aSym_res-2_desc-synth_boldref.nii.gz'
     """
-    tasked = modality.datatype in _TASKED_DATATYPES
+    tasked = datatype in _TASKED_DATATYPES
     labels = {"sub": subject, "ses": session, "task": (task or DEFAULT_TASK) if tasked else None, **entities}
     given = {key: label for key, label in labels.items() if label is not None}
     try:
         name = BidsName(given, suffix, extension).compose()
     except ValueError as error:
         raise ParticipantError(out, str(error), "rename the input file") from error
-    return visit_folder(out, subject, session) / modality.datatype / name
+    return visit_folder(out, subject, session) / datatype / name
+
+
+def context_desc(source: Modality) -> str:
+    """Label of the T1w image in the model space of a source; each source has its own.
+
+    >>> context_desc(Modality.BOLD)
+    'boldcontext'
+    """
+    return f"{source.value}context"
 
 
 def bids_uri(dataset: str, path: Path, root: Path) -> str:

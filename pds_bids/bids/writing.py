@@ -23,7 +23,7 @@ from pds_bids.core.volume import MODEL_SPACE, Volume
 PARTIAL_MARK = ".partial-"
 """Begins the name of every unfinished file; hidden, so that no BIDS tool looks at one."""
 
-OUTPUT_FOLDERS = (*(modality.datatype for modality in Modality), "figures")
+OUTPUT_FOLDERS = (*(modality.datatype for modality in Modality), "anat", "figures")
 """Where a visit's results lie, below its own folder; a `ses-*` folder beside them is another visit's."""
 
 _DESCRIP_BYTES = 79

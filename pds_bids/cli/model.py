@@ -15,7 +15,7 @@ from pds_bids.cli.resources import available_cpus, default_threads
 from pds_bids.core.config import SynthesisConfig
 
 _Folder = Folder()
-_LabelMaps = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+_ExistingFolder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
 
 _seed = click.option(
@@ -25,7 +25,7 @@ _device = click.option(
     "--device", type=Device(), metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N."
 )
 _label_maps = click.option(
-    "--label-maps", type=_LabelMaps, required=True, help="Folder of FreeSurfer-style label maps."
+    "--label-maps", type=_ExistingFolder, required=True, help="Folder of FreeSurfer-style label maps."
 )
 
 
@@ -63,7 +63,7 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
 )
 @click.option(
     "--label-maps",
-    type=_LabelMaps,
+    type=_ExistingFolder,
     help="Folder of FreeSurfer-style label maps that subjects take in turn.  [default: the ICBM template]",
 )
 @click.option(
@@ -131,7 +131,22 @@ def info(model: str) -> None:
 
 @pds_model.command()
 @click.argument("preset")
-@_label_maps
+@click.option(
+    "--label-maps",
+    type=_ExistingFolder,
+    help="Simulate pairs from this folder of FreeSurfer-style label maps.",
+)
+@click.option(
+    "--from-derivatives",
+    "derivatives",
+    type=_ExistingFolder,
+    help="Or take pairs from this output of `pds-bids ... --evaluate --output-spaces model`.",
+)
+@click.option(
+    "--split",
+    type=_File,
+    help="Table of participant_id and split: train, calibration or test.  [default: drawn by --seed]",
+)
 @click.option("--out", type=_File, required=True, help="Checkpoint to write (.safetensors).")
 @click.option(
     "--max-minutes",

@@ -29,6 +29,9 @@ OCTANTS = 8
 SMALLEST_SD = 1e-3
 """A feature that hardly varied in training says no more than this: all are of order one."""
 
+SMALLEST_SHARE = 1e-4
+"""Of the identity in a covariance: the formula leaves none to two scans, and theirs cannot be inverted."""
+
 LIMIT_LEVEL = 0.95
 """Share of calibration scans below the limit: a few tens of them cannot tell of the last 1 %."""
 
@@ -104,7 +107,7 @@ def shrunk_covariance(centred_NF: Tensor) -> Tensor:
     distance = (sample - target).square().sum()
     # sum over rows of |x x' - S|^2, without the N matrices x x'
     scatter = centred_NF.square().sum(1).square().sum() - n * sample.square().sum()
-    share = (scatter / n**2 / distance.clamp(min=1e-12)).clamp(0, 1)
+    share = (scatter / n**2 / distance.clamp(min=1e-12)).clamp(SMALLEST_SHARE, 1)
     return share * target + (1 - share) * sample
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,8 @@ from pds_bids.prep.bias import correct_bias
 from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.engine import AFFINE, FINE_AFFINE, RIGID, estimate_linear, schedule
 from pds_bids.prep.masking import grow
-from pds_bids.prep.resampling import coarsen, resample
+from pds_bids.prep.quality import MIN_COVERAGE, filled_grid
+from pds_bids.prep.resampling import coarsen, field_of_view, resample
 
 WORKING_MM = 2.0
 
@@ -28,9 +31,16 @@ MIN_CORRELATION = 0.30
 0.66, and simulated ones 0.50 (strong bias field) and 0.37 (ventricles of 270 ml); 10 mm off it was 0.22."""
 
 
+class ThroughT1w(NamedTuple):
+    """The two ways that one registration by the T1w image yields, (4, 4) world -> model world each."""
+
+    source: Matrix
+    t1w: Matrix
+
+
 def affine_through_t1w(
     reference: Volume, mask: Volume, t1w: Volume, direct: Matrix, config: PrepConfig
-) -> Matrix | None:
+) -> ThroughT1w | None:
     """Source -> T1w (6 parameters), then T1w -> template (12 parameters).
 
     The affine then rests on undistorted anatomy with the template's own contrast. No skull is stripped from
@@ -47,8 +57,8 @@ def affine_through_t1w(
 
     Returns
     -------
-    (4, 4) float64 or None
-        Source world -> model world; None where the images could not be brought together.
+    ThroughT1w or None
+        None where the images could not be brought together.
     """
     head = coarsen(t1w, WORKING_MM)
     to_source = _head_to_source(reference, mask, head, direct, config)
@@ -59,7 +69,37 @@ def affine_through_t1w(
     rim = grow(template_mask(), RIM_MM)
     stages = schedule(config, AFFINE, FINE_AFFINE)
     to_model = estimate_linear(template(), flat, stages, config, start=direct @ to_source, fixed_mask=rim)
-    return np.asarray(to_model @ np.linalg.inv(to_source))
+    return ThroughT1w(to_model @ np.linalg.inv(to_source), to_model)
+
+
+def t1w_context(t1w: Volume, to_model: Matrix, model_mask: Volume, config: PrepConfig) -> Volume | None:
+    """The T1w image as the networks see it: on the model grid in one resampling, its bias field removed.
+
+    Parameters
+    ----------
+    t1w
+        Whole head.
+    to_model
+        (4, 4) T1w world -> model world.
+    model_mask
+        Brain of the source on `MODEL_GRID`.
+
+    Returns
+    -------
+    Volume or None
+        Masked, scanner units, >= 0; None where the image covers too little of the brain.
+    """
+    from scipy import ndimage
+
+    seen = field_of_view(filled_grid(t1w), MODEL_GRID, to_model)
+    if seen[model_mask.data > 0].mean() < MIN_COVERAGE:
+        return None
+    # What the mean over the larger voxel would blur: (2^2 - s^2) / 12 mm^2, the difference of two boxes.
+    voxel_mm = t1w.grid.voxel_mm
+    sigma = np.sqrt((MODEL_GRID.voxel_mm**2 - voxel_mm**2).clip(0) / 12) / voxel_mm
+    smooth = t1w.like(ndimage.gaussian_filter(t1w.data, sigma))
+    moved = resample(smooth, MODEL_GRID, to_model, "bspline", space=MODEL_SPACE)
+    return correct_bias(model_mask.like(moved.data.clip(0) * model_mask.data), model_mask, config)
 
 
 def _head_to_source(

@@ -59,6 +59,7 @@ class Stage:
 
 
 RIGID = Stage("Rigid[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
+FINE_RIGID = Stage("Rigid[0.1]", "MI", 32, (50, 30), (2, 1), (2.0, 1.0), sampling=0.5)
 SIMILARITY = Stage("Similarity[0.1]", "MI", 32, (50,), (4,), (4.0,), sampling=0.25)
 AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
 FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)

@@ -10,12 +10,13 @@ import numpy as np
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Grid, Volume
-from pds_bids.prep.anatomy import affine_through_t1w
+from pds_bids.prep.anatomy import ThroughT1w, affine_through_t1w
 from pds_bids.prep.atlas import template
 from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants, write_matrix
 from pds_bids.prep.engine import (
     AFFINE,
     FINE_AFFINE,
+    FINE_RIGID,
     RIGID,
     SIMILARITY,
     SLOPPY_SYN,
@@ -56,8 +57,9 @@ class Alignment:
         And back.
     quality
         Overlap with the template, coverage, scales, shear, determinants.
-    through_t1w
-        The affine was composed of source -> T1w and T1w -> template.
+    t1w_to_model
+        (4, 4) T1w world -> model world, where the affine was composed of source -> T1w and T1w -> template;
+        None where the source went to the template directly.
     """
 
     grid: Grid
@@ -65,7 +67,12 @@ class Alignment:
     syn: tuple[Path, ...] = ()
     syn_inverse: tuple[Path, ...] = ()
     quality: dict[str, float] = field(default_factory=dict)
-    through_t1w: bool = False
+    t1w_to_model: Matrix | None = None
+
+    @property
+    def through_t1w(self) -> bool:
+        """Whether the T1w image showed the way."""
+        return self.t1w_to_model is not None
 
 
 def align(
@@ -93,20 +100,22 @@ def align(
     """
     matrix, refined = align_affine(reference, mask, config)
     warnings: tuple[str, ...] = ()
-    by_t1w = False
+    t1w_to_model: Matrix | None = None
     if t1w is not None:
         through = _through_t1w(reference, refined, t1w, matrix, config)
-        if through is not None and _agree(refined, matrix, through):
-            matrix, refined, by_t1w = through, refine_mask(mask, through), True
+        if through is not None and _agree(refined, matrix, through.source):
+            matrix, t1w_to_model = through
+            refined = refine_mask(mask, matrix)
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
     quality = affine_quality(reference, refined, matrix)
-    return Alignment(reference.grid, matrix, quality=quality, through_t1w=by_t1w), refined, warnings
+    alignment = Alignment(reference.grid, matrix, quality=quality, t1w_to_model=t1w_to_model)
+    return alignment, refined, warnings
 
 
 def _through_t1w(
     reference: Volume, mask: Volume, t1w: Volume, direct: Matrix, config: PrepConfig
-) -> Matrix | None:
+) -> ThroughT1w | None:
     try:
         with failures_of("the T1w image"):
             return affine_through_t1w(reference, mask, t1w, direct, config)
@@ -144,10 +153,16 @@ def align_affine(reference: Volume, mask: Volume, config: PrepConfig) -> tuple[M
 def align_rigid(
     fixed: Volume, fixed_mask: Volume, moving: Volume, moving_mask: Volume, config: PrepConfig
 ) -> Matrix:
-    """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world."""
-    return estimate_linear(
+    """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world.
+
+    The edges of two masks, drawn on other contrasts, pull apart what they bring together (by 3 mm in a real
+    pair): in the end only what both images show inside the fixed mask counts.
+    """
+    first = estimate_linear(
         _masked(fixed, fixed_mask), _masked(moving, moving_mask), schedule(config, RIGID), config
     )
+    stages = schedule(config, FINE_RIGID)
+    return estimate_linear(fixed, moving, stages, config, start=first, fixed_mask=fixed_mask)
 
 
 def add_warp(alignment: Alignment, model: Volume, work_dir: Path, config: PrepConfig) -> Alignment:

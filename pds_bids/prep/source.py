@@ -12,6 +12,7 @@ import numpy as np
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
+from pds_bids.prep.anatomy import t1w_context
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.orientation import canonical, stored_on
@@ -38,6 +39,8 @@ class Prepared:
         Masked source on `MODEL_GRID`, scanner units: intensity is not scaled yet.
     model_mask
         Brain (0 or 1) on `MODEL_GRID`.
+    t1w
+        Masked, bias-corrected T1w image on `MODEL_GRID`, scanner units; None unless one showed the way there.
     alignment
         The way between the spaces.
     facts
@@ -50,6 +53,7 @@ class Prepared:
     mask: Volume
     model: Volume
     model_mask: Volume
+    t1w: Volume | None
     alignment: Alignment
     facts: dict[str, Any]
     warnings: tuple[str, ...]
@@ -108,6 +112,7 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
         stored_on(mask, stored),
         model,
         model_mask,
+        _context(head, alignment, model_mask, config),
         replace(alignment, grid=stored),
         reduced.facts | _quality_facts(alignment),
         reduced.warnings + unused + found,
@@ -122,6 +127,14 @@ def _usable_head(t1w: Path | None) -> tuple[Volume | None, tuple[str, ...]]:
         return load_head(t1w), ()
     except ParticipantError as error:
         return None, (f"{t1w.name}: {error.fault}; the source went to the template directly",)
+
+
+def _context(
+    head: Volume | None, alignment: Alignment, model_mask: Volume, config: PrepConfig
+) -> Volume | None:
+    if head is None or alignment.t1w_to_model is None:
+        return None
+    return t1w_context(head, alignment.t1w_to_model, model_mask, config)
 
 
 def _quality_facts(alignment: Alignment) -> dict[str, dict[str, float]]:

@@ -34,6 +34,8 @@ class MethodFacts:
         Volumes of the source series that were averaged.
     through_t1w
         The source was registered by way of the participant's T1-weighted image.
+    t1w_context
+        The network saw the T1-weighted image beside the source.
     native
         The outputs were also carried to the grid of the source.
     nonlinear
@@ -55,6 +57,7 @@ class MethodFacts:
     target: Modality
     n_volumes: int
     through_t1w: bool
+    t1w_context: bool
     native: bool
     nonlinear: bool
     model: str

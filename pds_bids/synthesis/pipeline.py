@@ -34,6 +34,7 @@ class SynthesisRecord:
     training_data: str
     source: Modality
     target: Modality
+    t1w_context: bool
     num_samples: int
     steps: int | None
     seed: int
@@ -124,7 +125,13 @@ class Synthesiser:
         return {m: _volume(data) for m, data in zip(Modality, maps, strict=True)}
 
     def synthesise(
-        self, source: Volume, mask: Volume, target: Modality, config: SynthesisConfig, seed: int
+        self,
+        source: Volume,
+        mask: Volume,
+        target: Modality,
+        config: SynthesisConfig,
+        seed: int,
+        t1w: Volume | None = None,
     ) -> Synthesised:
         """Synthesise one modality from the other.
 
@@ -138,11 +145,13 @@ class Synthesiser:
             What to make; `source` is taken for the other modality.
         seed
             Of the draws; the point estimate does not depend on it.
+        t1w
+            The subject's T1w image, scaled, masked and placed like the source, where there is one.
 
         Raises
         ------
         GridMismatch
-            If source or mask do not lie on `MODEL_GRID`.
+            If a volume does not lie on `MODEL_GRID`.
         TemporaryError
             If the GPU's memory does not suffice.
         PdsError
@@ -150,17 +159,19 @@ class Synthesiser:
         """
         logger.info("model %s runs on %s", self.checkpoint.name, self.device)
         reference = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
-        reference.require(source)
-        reference.require(mask)
+        for volume in (source, mask, *([t1w] if t1w else [])):
+            reference.require(volume)
         brain = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
         try:
-            image, sd = self._point_estimate(source, target)
-            draws = self._draws(source, brain, target, config, seed) if config.num_samples else None
+            context = self._context(t1w)
+            image, sd = self._point_estimate(source, target, context)
+            draws = self._draws(source, brain, target, context, config, seed) if config.num_samples else None
             score, limit = self._outlier_score(source, brain, target)
         except torch.cuda.OutOfMemoryError as error:
             raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
         volume, sd_volume = self._inside(image + 1, brain, TOP), self._inside(sd, brain)
-        return Synthesised(volume, sd_volume, draws, score, limit, self._record(target, config))
+        record = self._record(target, config, t1w_context=t1w is not None)
+        return Synthesised(volume, sd_volume, draws, score, limit, record)
 
     def _bands(self, source: Volume, target: Modality) -> Tensor:
         """(1, M, 8, X/2, Y/2, Z/2) standardised sub-bands; those of the target are zero."""
@@ -170,16 +181,19 @@ class Synthesiser:
         bands[:, _index(target)] = 0
         return bands
 
-    def _context(self) -> Tensor:
-        """(1, N_CONTEXT, X/2, Y/2, Z/2) that of somebody without a T1w."""
-        nothing = torch.full((1, 1, *MODEL_GRID.shape), -1.0, device=self.device)
-        return self.model.context(nothing, torch.tensor([False], device=self.device))
+    @torch.inference_mode()
+    def _context(self, t1w: Volume | None) -> Tensor:
+        """(1, N_CONTEXT, X/2, Y/2, Z/2) what the denoiser is told besides the source."""
+        image = torch.full((1, 1, *MODEL_GRID.shape), -1.0, device=self.device)
+        if t1w is not None:
+            image[0, 0] = torch.from_numpy(t1w.data).to(self.device)
+        return self.model.context(image, torch.tensor([t1w is not None], device=self.device))
 
     @torch.inference_mode()
-    def _point_estimate(self, source: Volume, target: Modality) -> tuple[Tensor, Tensor]:
+    def _point_estimate(self, source: Volume, target: Modality, context: Tensor) -> tuple[Tensor, Tensor]:
         """(X, Y, Z) refined one-step estimate in [-1, 1], and its sd."""
         index = torch.tensor([_index(target)], device=self.device)
-        _, refined = self.model.refined(self._bands(source, target), index, self._context())
+        _, refined = self.model.refined(self._bands(source, target), index, context)
         image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
         return image[0, 0], self.model.error_sd(refined, index)[0, 0]
 
@@ -193,22 +207,30 @@ class Synthesiser:
 
     @torch.inference_mode()
     def _draws(
-        self, source: Volume, brain: Tensor, target: Modality, config: SynthesisConfig, seed: int
+        self,
+        source: Volume,
+        brain: Tensor,
+        target: Modality,
+        context: Tensor,
+        config: SynthesisConfig,
+        seed: int,
     ) -> Draws:
         generator = torch.Generator().manual_seed(seed)
         volumes = [
-            self._inside(self._draw(source, target, config.steps, generator) + 1, brain, TOP)
+            self._inside(self._draw(source, target, context, config.steps, generator) + 1, brain, TOP)
             for _ in range(config.num_samples)
         ]
         stack = np.stack([v.data for v in volumes])
         sd = _volume(stack.std(axis=0, ddof=1)) if len(volumes) > 1 else None
         return Draws(tuple(volumes), _volume(stack.mean(axis=0)), sd)
 
-    def _draw(self, source: Volume, target: Modality, steps: int, generator: torch.Generator) -> Tensor:
+    def _draw(
+        self, source: Volume, target: Modality, context: Tensor, steps: int, generator: torch.Generator
+    ) -> Tensor:
         """(X, Y, Z) one sample in [-1, 1], not refined."""
         bands, index = self._bands(source, target), torch.tensor([_index(target)], device=self.device)
         noise = torch.randn((1, *bands.shape), generator=generator).to(self.device)
-        sample = draw(self.model.denoiser, bands, index, self._context(), noise, steps)[0]
+        sample = draw(self.model.denoiser, bands, index, context, noise, steps)[0]
         return self.model.subbands.merge_one(sample, index)[0, 0]
 
     def _inside(self, values: Tensor, mask: Tensor, top: float | None = None) -> Volume:
@@ -219,7 +241,7 @@ class Synthesiser:
             )
         return _volume((values * mask).clamp(0, top).cpu().numpy())
 
-    def _record(self, target: Modality, config: SynthesisConfig) -> SynthesisRecord:
+    def _record(self, target: Modality, config: SynthesisConfig, *, t1w_context: bool) -> SynthesisRecord:
         card = self.checkpoint.card
         return SynthesisRecord(
             model=self.checkpoint.name,
@@ -228,6 +250,7 @@ class Synthesiser:
             training_data=str(card.get("training_data", "unknown")),
             source=target.other,
             target=target,
+            t1w_context=t1w_context,
             num_samples=config.num_samples,
             steps=config.steps if config.num_samples else None,
             seed=config.seed,

@@ -18,10 +18,13 @@ import numpy as np
 import pytest
 
 from pds_bids.app import group, participant
+from pds_bids.app.cohort import DerivativePairs
+from pds_bids.bids.pairs import find_pairs
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE
+from pds_bids.training.data import make_batch
 
 from .conftest import Finished, elsewhere
 
@@ -228,6 +231,7 @@ def test_nobody_usable(config: Config, raw: Path, tmp_path: Path) -> None:
 def test_evaluate_scores_against_the_acquired_volume(config: Config, tmp_path: Path) -> None:
     wanted = elsewhere(config, tmp_path, "01")
     wanted = replace(wanted, selection=replace(wanted.selection, evaluate=True))
+    wanted = replace(wanted, output=replace(wanted.output, spaces=("model",)))
     assert participant.run(wanted) == 0
     rows = json.loads((wanted.output_dir / "sub-01/log/scores.json").read_text())["scores"]
     methods = ("pds", "population template", "registered source")
@@ -242,10 +246,27 @@ def test_evaluate_scores_against_the_acquired_volume(config: Config, tmp_path: P
     assert "PSNR (dB)" in page
     assert page.count("Acquired and synthesised mean") >= len(Modality)
     assert "psnr_db" not in page
+    pairs_are_read_back(wanted.output_dir, rows)
 
     assert participant.run(elsewhere(config, tmp_path, "01")) == 0  # nothing is missing, and nothing removed
     group.run(wanted)
     assert "\tcomplete\tboldref,trace\t" in (wanted.output_dir / "group_synthesis.tsv").read_text()
+
+
+def pairs_are_read_back(out: Path, scores: list[dict[str, float]]) -> None:
+    """What training would see is what was scored."""
+    (visit,) = find_pairs(out)
+    sample = DerivativePairs((visit,), {}).get([0])
+    n_voxels = {row["target"]: row["n_voxels"] for row in scores}
+    for k, target in enumerate(Modality):
+        batch = make_batch(sample, [k], None)
+        assert int(batch.mask.sum()) == n_voxels[target]
+        brain = batch.mask[0, 0] > 0
+        for image in (*batch.images[0], *batch.t1w[0][batch.has_t1w]):
+            assert float(image[brain].median()) == pytest.approx(0, abs=0.01)
+        sidecar = json.loads(next(out.glob(f"*/{target.datatype}/*_desc-synth_*.json")).read_text())
+        assert sidecar["T1wContext"] is bool(batch.has_t1w)
+    assert all(str(path).endswith("T1w.nii.gz") for path in (out / "sub-01/anat").glob("*.nii.gz"))
 
 
 def test_killed_at_any_moment_a_rerun_finishes(finished: Finished, raw: Path, tmp_path: Path) -> None:

@@ -14,21 +14,31 @@ from bidsschematools.schema import load_schema
 
 from pds_bids.bids.completion import mark_complete
 from pds_bids.bids.dataset import DESCRIPTIONS, require_own_folder, write_dataset_files
-from pds_bids.bids.derivatives import derivative_path, mask_sidecar, synthetic_sidecar, volume_sidecar
+from pds_bids.bids.derivatives import (
+    REFERENCE_DESC,
+    context_desc,
+    derivative_path,
+    mask_sidecar,
+    synthetic_sidecar,
+    volume_sidecar,
+)
 from pds_bids.bids.naming import BidsName
 from pds_bids.bids.writing import PARTIAL_MARK, write_json, write_text, write_volume
 from pds_bids.core.errors import CannotWriteError
 from pds_bids.core.modality import Modality
-from pds_bids.core.volume import ATLAS_SPACE, Volume
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE, Volume
 
 RAW = {"dataset_description.json": {"Name": 'A "raw" dataset: #1', "BIDSVersion": "1.8.0", "License": "CC0"}}
-SPACES: dict[str, dict[str, str]] = {"native": {}, ATLAS_SPACE: {"space": ATLAS_SPACE, "res": "2"}}
+SPACES: dict[str, dict[str, str]] = {
+    "native": {},
+    ATLAS_SPACE: {"space": ATLAS_SPACE, "res": "2"},
+    MODEL_SPACE: {"space": MODEL_SPACE, "res": "2"},
+}
 
 
 def write_image(
-    out: Path, subject: str, session: str | None, modality: Modality, space: str, desc: str
+    out: Path, subject: str, session: str | None, datatype: str, space: str, desc: str, suffix: str
 ) -> None:
-    suffix = "mask" if desc == "brain" else modality.mean_suffix
     sidecar = volume_sidecar(
         description=DESCRIPTIONS[desc],
         sources=[f"bids:raw:sub-{subject}/dwi/sub-{subject}_dwi.nii.gz"],
@@ -37,30 +47,34 @@ def write_image(
         skull_stripped=True,
         resolution="2 mm isotropic" if "res" in SPACES[space] else None,
     )
-    if desc == "brain":
+    if suffix == "mask":
         sidecar = mask_sidecar(sidecar)
     if desc.startswith("synth"):
         sidecar = synthetic_sidecar(sidecar, {"Model": "base"})
     names = {"suffix": suffix, "desc": desc, **SPACES[space]}
     volume = Volume(np.ones((3, 3, 3), np.float32), np.eye(4), space)
     write_volume(
-        derivative_path(out, subject, session, modality, extension=".nii.gz", **names),
+        derivative_path(out, subject, session, datatype, extension=".nii.gz", **names),
         volume,
         description="x",
     )
-    write_json(derivative_path(out, subject, session, modality, extension=".json", **names), sidecar)
+    write_json(derivative_path(out, subject, session, datatype, extension=".json", **names), sidecar)
 
 
 def write_visit(out: Path, subject: str, session: str | None, source: Modality) -> None:
+    target = source.other
     for space in SPACES:
-        for desc in ("preproc", "brain"):
-            write_image(out, subject, session, source, space, desc)
+        for desc, suffix in (("preproc", source.mean_suffix), ("brain", "mask")):
+            write_image(out, subject, session, source.datatype, space, desc, suffix)
         for desc in ("synth", "synthstd", "synthdrawmean", "synthdrawstd"):
-            write_image(out, subject, session, source.other, space, desc)
+            write_image(out, subject, session, target.datatype, space, desc, target.mean_suffix)
+    for suffix in (target.mean_suffix, "mask"):
+        write_image(out, subject, session, target.datatype, MODEL_SPACE, REFERENCE_DESC, suffix)
+    write_image(out, subject, session, "anat", MODEL_SPACE, context_desc(source), "T1w")
     ends = (source.mean_suffix, ATLAS_SPACE)
     for start, end in (ends, ends[::-1]):
         names = {"from": start, "to": end, "mode": "image"}
-        path = derivative_path(out, subject, session, source, suffix="xfm", extension=".h5", **names)
+        path = derivative_path(out, subject, session, source.datatype, suffix="xfm", extension=".h5", **names)
         write_text(path, "transform")
     folder = path.parents[1]
     write_text(folder / "figures" / f"sub-{subject}_desc-synth_trace.svg", "<svg/>")
@@ -97,7 +111,7 @@ def test_the_validator_has_nothing_to_say(out: Path) -> None:
 
 
 def test_the_validator_would_have_said_something(out: Path) -> None:
-    wrong = derivative_path(out, "01", None, Modality.DWI, suffix="trase", extension=".nii.gz", desc="synth")
+    wrong = derivative_path(out, "01", None, "dwi", suffix="trase", extension=".nii.gz", desc="synth")
     write_text(wrong, "x")
     next(out.glob("sub-01/dwi/*_desc-preproc_trace.json")).unlink()
     codes = {issue["code"] for issue in validate(out)}
@@ -112,7 +126,7 @@ def test_the_names_hidden_from_the_validator_follow_the_schema_too(out: Path) ->
     rule = schema.rules.files.deriv.imaging.func_volumetric.entities  # of sbref: BIDS has no boldref yet
     required = {name for name, level in rule.items() if level == "required"}
     hidden = list(out.rglob("*_boldref.*"))
-    assert len(hidden) == 4 + 2 * 16  # one source; twice four synthetic volumes; two spaces, two files each
+    assert len(hidden) == 6 + 2 * (24 + 2)  # one source; twice four synthetic volumes and a reference
     for path in hidden:
         name = BidsName.parse(path.name)
         assert name is not None

@@ -35,7 +35,7 @@ def test_paths_of_both_modalities(modality: Modality, session: str | None, expec
         OUT,
         "01",
         session,
-        modality,
+        modality.datatype,
         suffix=modality.mean_suffix,
         extension=".nii.gz",
         desc="synth",
@@ -48,7 +48,7 @@ def test_paths_of_both_modalities(modality: Modality, session: str | None, expec
 
 def test_transforms_are_named_as_fmriprep_names_them() -> None:
     ends = {"from": "boldref", "to": ATLAS_SPACE, "mode": "image"}
-    path = derivative_path(OUT, "01", None, Modality.BOLD, suffix="xfm", extension=".h5", **ends)
+    path = derivative_path(OUT, "01", None, "func", suffix="xfm", extension=".h5", **ends)
     assert path.name == "sub-01_task-rest_from-boldref_to-MNI152NLin2009aSym_mode-image_xfm.h5"
 
 
@@ -56,7 +56,7 @@ def test_transforms_are_named_as_fmriprep_names_them() -> None:
 def test_no_label_leaves_the_output(subject: str, session: str, desc: str) -> None:
     try:
         path = derivative_path(
-            OUT, subject, session, Modality.BOLD, suffix="boldref", extension=".nii.gz", desc=desc
+            OUT, subject, session, "func", suffix="boldref", extension=".nii.gz", desc=desc
         )
     except ParticipantError:
         return

@@ -42,11 +42,14 @@ def test_train(pds_model_command, workflows, tmp_path):
     assert pds_model_command("train", "tiny", *options, "--seed", 4).code == 0
     assert pds_model_command("train", "tiny", *options[:4]).code == 0
     assert pds_model_command("train", "tiny", *options[:4], "--restart", "--tensorboard", tmp_path).code == 0
+    cohort = ("--from-derivatives", tmp_path, "--split", tmp_path / "split.tsv")
+    assert pds_model_command("train", "tiny", *cohort, *options[2:4]).code == 0
     files = (tmp_path, tmp_path / "m.safetensors")
     assert workflows.training.run.calls == [
         (Order("tiny", *files, 1.5, "cpu", 4),),
         (Order("tiny", *files),),
         (Order("tiny", *files, restart=True, tensorboard=tmp_path),),
+        (Order("tiny", None, files[1], derivatives=tmp_path, split=tmp_path / "split.tsv"),),
     ]
 
 
@@ -96,7 +99,7 @@ def test_simulate(pds_model_command, workflows, tmp_path, monkeypatch):
     [
         ("train", "tiny", "--label-maps", "absent", "--out", "m.safetensors"),
         ("train", "tiny", "--label-maps", ".", "--out", "m.safetensors", "--max-minutes", 0),
-        ("train", "tiny", "--out", "m.safetensors"),
+        ("train", "tiny", "--label-maps", "."),
         ("evaluate", "--label-maps", "."),
         ("demo",),
         ("simulate",),

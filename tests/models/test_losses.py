@@ -85,6 +85,17 @@ def test_cross_entropy_looks_only_where_the_weight_is():
     assert tissue_cross_entropy(logits, fractions, weight).item() == pytest.approx(math.log(4))
 
 
+def test_tissues_that_nobody_knows_teach_nothing(generator):
+    logits = torch.randn((2, 4, 2, 2, 2), generator=generator, requires_grad=True)
+    fractions = torch.zeros(2, 4, 2, 2, 2)
+    fractions[0, 2] = 1
+
+    tissue_cross_entropy(logits, fractions, torch.ones(2, 1, 2, 2, 2)).backward()
+
+    assert logits.grad[0].any()
+    assert not logits.grad[1].any()
+
+
 def test_gradient_difference_by_hand():
     x, y = torch.zeros(1, 1, 3, 2, 2), torch.zeros(1, 1, 3, 2, 2)
     x[:, :, 2] = 6.0  # one of two steps along x is wrong by 6, none along y and z

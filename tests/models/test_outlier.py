@@ -126,3 +126,9 @@ class TestFeatures:
         alone = torch.cat([model.features(*(part[[row]] for part in scan)) for row in range(2)])
 
         torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
+
+
+def test_two_scans_are_enough_for_a_score(correlated):
+    score = OutlierScore(SIZES)
+    score.fit(0, correlated(2), correlated(1))
+    assert torch.isfinite(score(correlated(5), torch.zeros(5, dtype=torch.long))).all()

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from pds_bids.core.config import PrepConfig
-from pds_bids.core.volume import MODEL_GRID, Grid
+from pds_bids.core.volume import MODEL_GRID, Grid, Volume
 from pds_bids.prep.atlas import template, template_mask
 from pds_bids.prep.masking import brain_mask
-from pds_bids.prep.registration import Alignment, add_warp, align, to_atlas, to_model, to_native
+from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_atlas, to_model, to_native
 from pds_bids.prep.transforms import write_transforms
 
 
@@ -38,6 +38,21 @@ def test_finds_the_known_affine(aligned, truth):
     alignment, _ = aligned
     assert corner_error_mm(alignment.to_model, truth) < 2.0
     assert alignment.quality["dice"] > 0.93
+
+
+def test_masks_that_differ_do_not_pull_two_images_apart(head, aligned):
+    _, mask = aligned
+    shifted = head.affine.copy()
+    shifted[:3, 3] += (3.0, -4.0, 5.0)
+    other = Volume(2000 - head.data * (head.data > 0), shifted)
+    top = np.argwhere(mask.data.any(axis=(0, 1))).max()
+    drawn = np.roll(mask.data, -1, axis=2) * (np.arange(mask.data.shape[2]) < top - 2)
+    matrix = align_rigid(head, mask, other, Volume(drawn, shifted), PrepConfig(threads=1))
+    voxels = np.argwhere(mask.data > 0)[::101]
+    there = shifted @ np.c_[voxels, np.ones(len(voxels))].T
+    here = head.affine @ np.c_[voxels, np.ones(len(voxels))].T
+    error = np.linalg.norm((matrix @ there - here)[:3], axis=0)
+    assert error.mean() < 0.5  # by the masks alone: 4.3
 
 
 def oblique(native_grid: Grid) -> Grid:

@@ -12,6 +12,7 @@ FULL = MethodFacts(
     target=Modality.DWI,
     n_volumes=176,
     through_t1w=True,
+    t1w_context=True,
     native=True,
     nonlinear=True,
     model="base",
@@ -25,7 +26,14 @@ FULL = MethodFacts(
     versions={"torch": "2.13.0", "antspyx": "0.6.3"},
 )
 LEAST = replace(
-    FULL, through_t1w=False, nonlinear=False, num_samples=0, sloppy=False, evaluated=False, versions={}
+    FULL,
+    through_t1w=False,
+    t1w_context=False,
+    nonlinear=False,
+    num_samples=0,
+    sloppy=False,
+    evaluated=False,
+    versions={},
 )
 CITATION = re.compile(r"[A-Z]\w+ et al\., \d{4}")
 

@@ -126,6 +126,20 @@ def test_the_source_matters(synthesiser, source, mask, target):
     assert np.abs(one.volume.data - two.volume.data).max() > 1e-3
 
 
+def test_the_t1w_matters_and_is_on_record(synthesiser, source, mask):
+    config = replace(DRAWS, num_samples=1)
+    t1w = source.like(source.data[::-1].clip(-1, 0.4))
+
+    without, one, two = (
+        synthesiser.synthesise(source, mask, Modality.DWI, config, 0, seen) for seen in (None, t1w, source)
+    )
+
+    assert [made.record.t1w_context for made in (without, one, two)] == [False, True, True]
+    for first, second in ((without, one), (one, two)):
+        assert np.abs(first.volume.data - second.volume.data).max() > 1e-3
+        assert np.abs(first.draws.mean.data - second.draws.mean.data).max() > 1e-3
+
+
 def test_the_scale_is_calibrated_per_modality(synthesiser, source, mask):
     factors = synthesiser.model.scale_factor
     sd = synthesiser.synthesise(source, mask, Modality.BOLD, POINT, 0).sd.data
@@ -150,9 +164,9 @@ def test_the_score_is_that_of_the_source(synthesiser, source, mask, target):
     assert made.outlier_limit == pytest.approx(outlier.limit[k].item())
 
 
-@pytest.mark.parametrize("wrong", ["source", "mask"])
+@pytest.mark.parametrize("wrong", ["source", "mask", "t1w"])
 def test_another_grid_is_refused(synthesiser, source, mask, wrong):
-    given = {"source": source, "mask": mask}
+    given = {"source": source, "mask": mask, "t1w": source}
     elsewhere = MODEL_GRID.affine.copy()
     elsewhere[0, 3] += 2
     given[wrong] = replace(given[wrong], affine=elsewhere)

@@ -1,0 +1,206 @@
+"""Training pairs read back from derivatives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pds_bids.app.cohort import load_cohort, people
+from pds_bids.app.training import Order, plan
+from pds_bids.bids.derivatives import REFERENCE_DESC, context_desc, derivative_path
+from pds_bids.bids.writing import write_volume
+from pds_bids.core.errors import ParticipantError, UsageError
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.training.data import Covariate, make_batch
+
+LOUDNESS = {"source": 40_000.0, "target": 3.0, "t1w": 700.0}
+"""Scanner units differ; float16 ends at 65,504."""
+
+
+def brain(source: Modality) -> np.ndarray:
+    """A box that tells by its size whose mask it is."""
+    mask = np.zeros(MODEL_GRID.shape, bool)
+    mask[20:60, 20:70, 20 : 60 + 4 * list(Modality).index(source)] = True
+    return mask
+
+
+def contrast(name: str) -> np.ndarray:
+    """Of each image its own."""
+    return np.random.default_rng(sum(map(ord, name))).gamma(4, size=MODEL_GRID.shape)
+
+
+def write_visit(
+    out: Path, subject: str, session: str | None, t1w: tuple[Modality, ...] = tuple(Modality)
+) -> None:
+    def write(datatype: str, suffix: str, desc: str, data: np.ndarray) -> None:
+        path = derivative_path(
+            out, subject, session, datatype,
+            space=MODEL_SPACE, res="2", desc=desc, suffix=suffix, extension=".nii.gz",
+        )  # fmt: skip
+        write_volume(
+            path, Volume(data.astype(np.float32), MODEL_GRID.affine, MODEL_SPACE), description="made"
+        )
+
+    for source in Modality:
+        target, mask = source.other, brain(source)
+        write(
+            source.datatype, source.mean_suffix, "preproc", LOUDNESS["source"] * contrast(f"{source}") * mask
+        )
+        write(
+            target.datatype,
+            target.mean_suffix,
+            REFERENCE_DESC,
+            LOUDNESS["target"] * contrast(f"to {target}") * mask,
+        )
+        write(target.datatype, "mask", REFERENCE_DESC, mask)
+        if source in t1w:
+            write("anat", "T1w", context_desc(source), LOUDNESS["t1w"] * contrast("t1w") * mask)
+
+
+@pytest.fixture(scope="module")
+def derivatives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """01 in two sessions; 02 whose T1w was used for one modality alone; 03."""
+    out = tmp_path_factory.mktemp("derivatives")
+    write_visit(out, "01", "a")
+    write_visit(out, "01", "b")
+    write_visit(out, "02", None, t1w=(Modality.DWI,))
+    write_visit(out, "03", None)
+    (out / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tgroup\tsite\nsub-01\t71.5\tF\tAD\tB\nsub-03\t89+\tM\tCN\tA\n"
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("split") / "split.tsv"
+    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\nsub-03\ttrain\n")
+    return path
+
+
+def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: Path, tmp_path: Path) -> None:
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+    assert {part: pairs.subjects for part, pairs in parts.items()} == {
+        "train": ("01", "01", "03"),
+        "calibration": ("02",),
+        "test": (),
+    }
+    assert not list(tmp_path.iterdir())
+    who = parts["train"].get([1]).covariates[0]
+    assert who.tolist() == [2, 71.5, 0, 1]
+    assert np.isnan(parts["calibration"].get([0]).covariates).all()
+    control = parts["train"].get([2]).covariates[0]
+    assert np.isnan(control[Covariate.AGE])
+    assert control[[Covariate.GROUP, Covariate.SEX, Covariate.SITE]].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("target", Modality)
+def test_a_batch_shows_what_was_written(
+    derivatives: Path, split: Path, tmp_path: Path, target: Modality
+) -> None:
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+    index, source = list(Modality).index(target), target.other
+    batch = make_batch(parts["train"].get([0, 1]), [index] * 2, None)
+    mask = brain(source)
+    np.testing.assert_array_equal(batch.mask[1, 0].numpy() > 0, mask)
+
+    def in_model_units(values: np.ndarray) -> np.ndarray:
+        return (values / np.median(values[mask])).clip(0, 2) * mask - 1
+
+    for shown, name in (
+        (batch.images[1, index], f"to {target}"),
+        (batch.images[1, 1 - index], f"{source}"),
+        (batch.t1w[1, 0], "t1w"),
+    ):
+        np.testing.assert_allclose(shown.numpy(), in_model_units(contrast(name)), atol=3e-3)
+    assert batch.has_t1w.all()
+    assert not batch.tissue.any()
+
+
+def test_a_t1w_that_served_one_modality_alone_is_no_context(
+    derivatives: Path, split: Path, tmp_path: Path
+) -> None:
+    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+    assert not make_batch(parts["calibration"].get([0]), [0], None).has_t1w.any()
+
+
+def test_a_drawn_split_is_written_beside_the_checkpoint(derivatives: Path, tmp_path: Path) -> None:
+    parts = load_cohort(derivatives, None, tmp_path / "mine.safetensors", seed=4).parts
+    again = load_cohort(
+        derivatives, tmp_path / "mine.split.tsv", tmp_path / "other.safetensors", seed=5
+    ).parts
+    assert {p: pairs.subjects for p, pairs in again.items()} == {
+        p: pairs.subjects for p, pairs in parts.items()
+    }
+
+
+def test_nothing_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--evaluate --output-spaces model"):
+        load_cohort(tmp_path, None, tmp_path / "mine.safetensors", 0)
+
+
+@pytest.mark.parametrize("fault", ["cut off", "elsewhere", "empty"])
+def test_a_broken_image_is_named_before_training(split: Path, tmp_path: Path, fault: str) -> None:
+    write_visit(tmp_path, "01", None)
+    path = next(tmp_path.rglob("*_desc-preproc_trace.nii.gz"))
+    if fault == "cut off":
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        grid = MODEL_GRID.affine + (fault == "elsewhere")
+        write_volume(path, Volume(np.zeros(MODEL_GRID.shape, np.float32), grid, MODEL_SPACE), description="")
+    with pytest.raises(ParticipantError, match=path.name):
+        load_cohort(tmp_path, split_of(tmp_path), tmp_path / "mine.safetensors", 0)
+
+
+def split_of(folder: Path) -> Path:
+    write_visit(folder, "02", None, t1w=())
+    write_visit(folder, "03", None, t1w=())
+    path = folder / "split.tsv"
+    path.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-02\tcalibration\nsub-03\ttrain\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "word", "group"),
+    [
+        ("group", "NC", 0), ("Diagnosis", "Healthy", 0), ("dx", "Control", 0), ("dx", "CN", 0),
+        ("group", "mci", 1), ("dx", "Dementia", 2), ("diagnosis", "Alzheimer", 2),
+        ("group", "PD", np.nan), ("group", "n/a", np.nan), ("treatment", "ad", np.nan),
+    ],
+)  # fmt: skip
+def test_diagnoses_by_any_name(column: str, word: str, group: float) -> None:
+    (who,) = people(
+        [{"participant_id": "sub-01", column: word}, {"participant_id": "sub-9"}], ["01"]
+    ).values()
+    np.testing.assert_equal(float(who[Covariate.GROUP]), float(group))
+    assert np.isnan(who[[Covariate.AGE, Covariate.SEX, Covariate.SITE]]).all()
+
+
+def test_the_card_counts_people_and_names_nobody(derivatives: Path, split: Path, tmp_path: Path) -> None:
+    order = Order("tiny", None, tmp_path / "mine.safetensors", derivatives=derivatives, split=split)
+    about = plan(order, 1).about
+    assert about["subjects"] == {"train": 2, "calibration": 1, "test": 0}
+    assert "split" not in about
+    assert "sub-0" not in json.dumps(about)
+    other = tmp_path / "other.tsv"
+    other.write_text("participant_id\tsplit\nsub-01\tcalibration\nsub-02\ttrain\nsub-03\ttrain\n")
+    assert plan(replace(order, split=other), 1).about["cohort"] != about["cohort"]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, "give exactly one"),
+        ({"label_maps": Path(), "derivatives": Path()}, "give exactly one"),
+        ({"label_maps": Path(), "split": Path("split.tsv")}, "--split: is of the people"),
+    ],
+)
+def test_pairs_come_from_one_place(tmp_path: Path, given: dict[str, Path], fault: str) -> None:
+    order = Order("tiny", **{"label_maps": None, "out": tmp_path / "mine.safetensors", **given})
+    with pytest.raises(UsageError, match=fault):
+        plan(order, 1)
