@@ -221,10 +221,10 @@ def _contestants(
 
 
 def _simulated(maps: Mapping[str, Path], n: int, folder: Path, seed: int) -> PairBank:
-    """At least `n` pairs, equally many of each anatomy."""
+    """At least `n` pairs of people of all ages and diagnoses, equally many of each anatomy."""
     processes = len(os.sched_getaffinity(0))
     anatomies = {k: aligned_structures(path, processes) for k, path in enumerate(maps.values())}
-    return simulate_bank(anatomies, -(-n // len(anatomies)), folder, seed, processes)
+    return simulate_bank(anatomies, -(-n // len(anatomies)), folder, seed, processes, people=True)
 
 
 def scored(bank: PairBank, contestants: Sequence[Contestant], seed: int) -> Iterator[Score]:
