@@ -138,7 +138,7 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     Raises
     ------
     UsageError
-        If the plan contradicts itself, or a model has seen the test maps.
+        If the plan contradicts itself, a model has seen the test maps, or `out` is the name of its JSON.
     """
     import torch
 
@@ -147,6 +147,8 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     from pds_bids.synthesis.pipeline import resolve_device
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if out.suffix == ".json":
+        raise UsageError(f"--out {out}: the table and its {out.name} would be one file; call the table .tsv")
     plan.check()
     where = resolve_device(device)
     names = (plan.model, *(rival.model for rival in plan.rivals))
@@ -197,7 +199,8 @@ def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
         parts = checkpoint.card.get("split", {})
         seen = test & {*parts.get("train", []), *parts.get("calibration", [])}
         if seen:
-            raise UsageError(f"--compare {name}: was trained on test maps of --model ({', '.join(seen)})")
+            maps = ", ".join(sorted(seen))
+            raise UsageError(f"--compare {name}: was trained or calibrated on test maps of --model ({maps})")
 
 
 def _contestants(

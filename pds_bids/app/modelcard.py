@@ -144,7 +144,12 @@ def _interval(value: Sequence[float] | None, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _uncertainty(factors: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _uncertainty(calibration: Mapping[str, Mapping[str, float] | float]) -> list[str]:
+    if not calibration:
+        return ["Not calibrated."]
+    factors = {
+        name: by if isinstance(by, Mapping) else {"all tissues": by} for name, by in calibration.items()
+    }
     tissues = list(dict.fromkeys(tissue for by_tissue in factors.values() for tissue in by_tissue))
     rows = [[name, *(f"{by.get(t, float('nan')):.2f}" for t in tissues)] for name, by in factors.items()]
     return [
@@ -157,6 +162,8 @@ def _uncertainty(factors: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def _limits(limits: Mapping[str, float]) -> list[str]:
+    if not limits:
+        return ["This model has no score of them: nothing warns."]
     rows = [[Modality(name).full_name, f"{limit:.2f}"] for name, limit in limits.items()]
     return [*_table([["source", "limit"], *rows]), "", *BLIND_SPOTS]
 

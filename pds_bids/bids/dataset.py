@@ -29,8 +29,10 @@ _CONTAINER_VARIABLES = {
 }
 """Set inside our images: environment variable to container type and the field it fills."""
 
-CALIBRATION = "calibrated on simulated images and too small on real scans"
-"""What everybody must know who uses the uncertainty."""
+CALIBRATION = (
+    "calibrated on scans like those that trained the model; if these were simulated, too small on real ones"
+)
+"""What everybody must know who uses the uncertainty; which scans they were, the sidecar says."""
 
 DESCRIPTIONS = {
     "preproc": "Mean of the acquired series after motion correction and bias field correction",

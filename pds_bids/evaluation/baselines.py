@@ -95,9 +95,8 @@ class VoxelwiseLine:
             raise ValueError("all source values are equal: no line")
         global_slope = (xy_mean - x_mean * y_mean) / variance
 
-        u = (
-            x - n * x_mean
-        )  # sums of the centred source u, its square, and the residual r from the global line
+        # sums of the centred source u, of its square, and of the residual r from the global line
+        u = x - n * x_mean
         uu = xx - 2 * x_mean * x + n * x_mean**2
         r = y - n * y_mean - global_slope * u
         ur = xy - x_mean * y - y_mean * x + n * x_mean * y_mean - global_slope * uu

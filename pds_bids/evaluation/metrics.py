@@ -81,7 +81,7 @@ def sharpness(x: Array, y: Array, mask: NDArray[np.bool_], voxel_mm: float = 2.0
 
     The radial power spectra are summed over the band. Both volumes lose their mean in the mask and fade to
     nothing over the outermost 5 mm of it, or its edge would be the sharpest thing seen. Noise has power, too:
-    above 1 means noisier or crisper than `y`.
+    above 1 means noisier or crisper than `y`. NaN where nothing of `y` is seen: it is flat, or its mask thin.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def sharpness(x: Array, y: Array, mask: NDArray[np.bool_], voxel_mm: float = 2.0
         spectrum = np.fft.fftn((v - v[mask].mean(dtype=np.float64)) * window)
         return float(np.sum(np.abs(spectrum[band]) ** 2))
 
-    return power(x) / power(y)
+    seen = power(y)
+    return power(x) / seen if seen > 0 else float("nan")
 
 
 def coverage(error: Array, sd: Array, mask: NDArray[np.bool_], level: float) -> float:

@@ -113,7 +113,8 @@ class ClippedCosineEps(Schedule):
         return ((x_u - sigma * answer) / alpha).clamp(-6, 6), answer
 
     def times(self, steps: int) -> list[float]:
-        """Leading: 1 - 1/steps, ..., 1/steps. At 1, eps says nothing of x_0."""
+        """Leading: 1 - 1/steps, ..., 1/steps. At 1, eps says nothing of x_0: one step is the call of two."""
+        steps = max(steps, 2)
         return [k / steps for k in range(steps - 1, 0, -1)]
 
 
@@ -129,7 +130,7 @@ def ddim(
     noise
         (B, ...) standard normal.
     steps
-        At least 1 where times are trailing, 2 where they are leading.
+        At least 1.
 
     Returns
     -------

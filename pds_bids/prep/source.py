@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from pds_bids.prep.series import HEADER_WARNINGS, check_geometry, complex_voxels
 
 FULL_COVERAGE = 0.90
 
+NO_CONTEXT = "the T1w image shows too little of the brain: it served the alignment, the model did without it"
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -40,7 +43,8 @@ class Prepared:
     model_mask
         Brain (0 or 1) on `MODEL_GRID`.
     t1w
-        Masked, bias-corrected T1w image on `MODEL_GRID`, scanner units; None unless one showed the way there.
+        Masked, bias-corrected T1w image on `MODEL_GRID`, scanner units, its median in the mask positive; None
+        unless one showed the way there and shows enough of the brain.
     alignment
         The way between the spaces.
     facts
@@ -107,15 +111,16 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
         raise ParticipantError(
             reduced.path, "has no signal in most of the brain", "check the image and its scaling"
         )
+    context, unseen = _context(head, alignment, model_mask, config)
     return Prepared(
         reduced.volume,
         stored_on(mask, stored),
         model,
         model_mask,
-        _context(head, alignment, model_mask, config),
+        context,
         replace(alignment, grid=stored),
         reduced.facts | _quality_facts(alignment),
-        reduced.warnings + unused + found,
+        reduced.warnings + unused + found + unseen,
     )
 
 
@@ -131,10 +136,14 @@ def _usable_head(t1w: Path | None) -> tuple[Volume | None, tuple[str, ...]]:
 
 def _context(
     head: Volume | None, alignment: Alignment, model_mask: Volume, config: PrepConfig
-) -> Volume | None:
+) -> tuple[Volume | None, tuple[str, ...]]:
+    """The T1w image for the networks if it showed the way, and a warning if it is of no use to them."""
     if head is None or alignment.t1w_to_model is None:
-        return None
-    return t1w_context(head, alignment.t1w_to_model, model_mask, config)
+        return None, ()
+    context: Volume | None = None
+    with suppress(ParticipantError), failures_of("the T1w image"):  # they do without; not so with a full disk
+        context = t1w_context(head, alignment.t1w_to_model, model_mask, config)
+    return context, () if context else (NO_CONTEXT,)
 
 
 def _quality_facts(alignment: Alignment) -> dict[str, dict[str, float]]:

@@ -10,18 +10,18 @@ from pds_bids.simulation.anatomy import Structure
 from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 
 SCALES_MM = (2.0, 4.0, 8.0, 20.0)
-"""Of the texture inside tissues: standard deviations of the kernels that smooth white noise."""
+"""Of the texture inside tissues: over about how far it is smooth."""
 
 PRIMARY_CORTEX_MM = ((0, -84, 6), (-38, -26, 56), (38, -26, 56), (-46, -20, 8), (46, -20, 8))
 """Calcarine, central and Heschl's cortex, rich in myelin and iron: rough MNI centres [R]."""
 
 
-def noise_of_scale(sd_mm: float, generator: torch.Generator, channels: int = 1) -> Tensor:
-    """(channels, X, Y, Z) on `MODEL_GRID`: zero mean, unit variance, smooth over about `sd_mm`."""
-    if sd_mm > 6:
-        return _standard(smooth_noise(MODEL_GRID.shape, round(90 / sd_mm), channels, generator)[0])
+def noise_of_scale(scale_mm: float, generator: torch.Generator, channels: int = 1) -> Tensor:
+    """(channels, X, Y, Z) on `MODEL_GRID`: zero mean, unit variance, smooth over about `scale_mm`."""
+    if scale_mm > 6:
+        return _standard(smooth_noise(MODEL_GRID.shape, round(90 / scale_mm), channels, generator)[0])
     white = torch.randn((1, channels, *MODEL_GRID.shape), generator=generator, device=generator.device)
-    return _standard(gaussian_blur(white, [sd_mm / 4] * 3)[0])  # half of it: 2 mm voxels
+    return _standard(gaussian_blur(white, [scale_mm / 4] * 3)[0])  # half of it in mm, 2 mm voxels
 
 
 def _standard(field: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from pds_bids.app import methods
-from pds_bids.app.evaluation import Plan, Rival, measured, refuse_leaks, scored
+from pds_bids.app.evaluation import Plan, Rival, measured, refuse_leaks, run, scored
 from pds_bids.app.methods import (
     KINDS,
     MAIN,
@@ -209,6 +210,11 @@ def test_a_rival_that_cannot_be_read(text: str) -> None:
 def test_a_plan_that_cannot_be(plan: Plan, fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
         plan.check()
+
+
+def test_a_table_may_not_be_called_like_the_json_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"call the table \.tsv"):
+        run(Plan(), tmp_path, tmp_path / "table.json", "cpu")
 
 
 def test_a_model_that_has_seen_the_test_maps_is_refused(model: PdsModel) -> None:

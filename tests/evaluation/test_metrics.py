@@ -182,6 +182,13 @@ def test_a_flat_volume_has_no_sharpness(texture, ball):
     assert sharpness(np.full(texture.shape, 1.2), texture, ball) == pytest.approx(0, abs=1e-20)
 
 
+def test_sharpness_is_unknown_where_the_mask_is_all_edge(texture):
+    sheet = np.zeros(texture.shape, bool)
+    sheet[30] = True
+
+    assert np.isnan(sharpness(texture, texture, sheet))
+
+
 @pytest.mark.parametrize("sigma_mm", [0.5, 1.0, 2.0])
 def test_the_sharpness_of_a_gaussian_blur_is_known(texture, ball, sigma_mm):
     """A Gaussian takes exp(-(2 pi f sigma)^2) of the power at f; white noise has shells of f^2."""

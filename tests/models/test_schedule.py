@@ -63,7 +63,7 @@ def test_v_of_a_known_time_by_hand():
 
 
 @SCHEDULES
-@pytest.mark.parametrize("steps", [2, 5, 8, 50])
+@pytest.mark.parametrize("steps", [1, 2, 5, 8, 50])
 def test_ddim_finds_a_known_signal(schedule: Schedule, steps):
     x0 = draw(2, 5)
 

@@ -79,3 +79,9 @@ def test_the_context_is_the_template_again_even_under_a_bias_field(slope, at_lea
 def test_a_t1w_that_shows_less_than_half_of_the_brain_is_no_context(t1w, truth, sloppy):
     cut = t1w.like(t1w.data * (np.arange(SHAPE[2]) > 68))
     assert t1w_context(cut, truth, template_mask(), sloppy) is None
+
+
+def test_a_t1w_that_is_dark_in_most_of_the_brain_is_no_context(t1w, truth, sloppy):
+    at = np.arange(SHAPE[2])
+    torn = t1w.like(t1w.data * ((at < 30) | (at > 68)))  # the field of view is whole
+    assert t1w_context(torn, truth, template_mask(), sloppy) is None

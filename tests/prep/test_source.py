@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import nibabel as nb
 import numpy as np
@@ -13,7 +14,7 @@ from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.registration import to_native
 from pds_bids.prep.series import NO_AFFINE
-from pds_bids.prep.source import align_reference, load_head, prepare
+from pds_bids.prep.source import NO_CONTEXT, align_reference, load_head, prepare
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +116,25 @@ def test_a_series_survives_a_broken_t1w(fault, head, prepared, sloppy, tmp_path,
     (warning,) = made.warnings
     assert warning.startswith("sub-01_T1w.nii.gz: ")
     assert fault in warning
+
+
+@pytest.mark.parametrize("of_no_use", ["shows too little", "fails"])
+def test_a_t1w_of_no_use_to_the_networks_costs_nobody_the_rest(
+    of_no_use, head, prepared, sloppy, tmp_path, monkeypatch
+):
+    def context(*_):
+        if of_no_use == "fails":
+            raise RuntimeError("N4 gave up")
+
+    through = replace(prepared.alignment, t1w_to_model=np.eye(4))
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (through, prepared.mask, ()))
+    monkeypatch.setattr("pds_bids.prep.source.t1w_context", context)
+    nb.save(nb.Nifti1Image(head.data, head.affine), tmp_path / "sub-01_T1w.nii.gz")
+    reduced = Reduced(tmp_path / "bold.nii.gz", head, {}, ())
+    made = prepare(reduced, tmp_path / "sub-01_T1w.nii.gz", tmp_path, sloppy, warp=False)
+    assert made.t1w is None
+    assert made.alignment.through_t1w
+    assert made.warnings == (NO_CONTEXT,)
 
 
 def test_a_broken_t1w_is_an_error(tmp_path):
