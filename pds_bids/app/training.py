@@ -235,9 +235,10 @@ def _quiet(quiet: bool) -> Iterator[None]:
 def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
     """Add templates and calibration, and write the checkpoint with its card."""
     from pds_bids.evaluation.metrics import DATA_RANGE
-    from pds_bids.models.checkpoint import write_checkpoint
+    from pds_bids.models.checkpoint import round_as_stored, write_checkpoint
     from pds_bids.training.finish import calibrate, fit_outlier_score, set_templates
 
+    round_as_stored(model)
     set_templates(model, training)
     factors = calibrate(model, calibration)
     limits = fit_outlier_score(model, training, calibration)
