@@ -15,7 +15,7 @@ from pds_bids import __version__
 from pds_bids.app.anatomies import label_maps, split
 from pds_bids.app.cohort import CohortData, load_cohort
 from pds_bids.app.patterns import pattern_config, pattern_loss
-from pds_bids.app.presets import load_preset, training_config
+from pds_bids.app.presets import load_preset, model_config, require_data_table, training_config
 from pds_bids.app.progress import monitors
 from pds_bids.app.provenance import software_versions
 from pds_bids.app.trainingdata import SimulatedData
@@ -23,7 +23,7 @@ from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.checkpoint import ModelConfig, PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.distributed import Team
     from pds_bids.training.pattern_loss import PatternConfig
@@ -98,7 +98,7 @@ class Plan:
     Attributes
     ----------
     tables
-        Of the preset; `config` and `pattern` are what they say.
+        Of the preset; `model`, `config` and `pattern` are what they say.
     maps
         Label maps by name; none where there is a `cohort`.
     about
@@ -109,6 +109,7 @@ class Plan:
     """
 
     tables: dict[str, Any]
+    model: ModelConfig
     config: TrainingConfig
     pattern: PatternConfig
     maps: dict[str, Path]
@@ -125,6 +126,7 @@ def plan(order: Order, processes: int) -> Plan:
         If anything in the order is wrong.
     """
     tables = load_preset(order.preset)
+    model = model_config(tables.get("model", {}))
     config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))
     config.require_processes(processes)
     minutes = order.max_minutes or (DEFAULT_MINUTES if config.timed else None)
@@ -133,10 +135,11 @@ def plan(order: Order, processes: int) -> Plan:
     if cohort is not None:
         about |= cohort.about()
     else:
+        require_data_table(tables.get("data", {}))
         parts = split(list(maps))
         n_maps = len(parts["train"])
         about |= {"split": parts, "training_data": f"simulated from {n_maps} label maps; no patient data"}
-    return Plan(tables, config, pattern, maps, about, cohort)
+    return Plan(tables, model, config, pattern, maps, about, cohort)
 
 
 def _origin(order: Order) -> tuple[dict[str, Path], CohortData | None]:
@@ -169,14 +172,14 @@ def _run(order: Order, crew: Team) -> int:
 def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     import torch
 
-    from pds_bids.models.checkpoint import ModelConfig, PdsModel
+    from pds_bids.models.checkpoint import PdsModel
     from pds_bids.training.loop import Run, train
 
-    tables, about, seed = planned.tables, planned.about, order.seed
+    about, seed = planned.about, order.seed
     threads = max(1, len(os.sched_getaffinity(0)) // crew.neighbours)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    model = PdsModel(ModelConfig.from_dict(tables["model"])).to(crew.device)
+    model = PdsModel(planned.model).to(crew.device)
     data = planned.cohort or _simulated(order, planned, threads, crew)
     with monitors(order.tensorboard, crew.leads) as watching:
         training, calibration = data.training(), data.calibration()

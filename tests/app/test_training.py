@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pds_bids.app.presets import load_preset, microstructure_config, training_config
+from pds_bids.app.presets import (
+    load_preset,
+    microstructure_config,
+    model_config,
+    require_data_table,
+    training_config,
+)
 from pds_bids.app.progress import Bar, monitors, tensorboard_writer
 from pds_bids.app.training import state_file
 from pds_bids.app.trainingdata import made_once
@@ -69,12 +75,77 @@ def test_a_table_becomes_a_configuration() -> None:
         ({**STAGES, "refiner": {"steps": 1, "colour": 2}}, "'colour'"),
         ({**STAGES, "colour": 2}, "'colour'"),
         ({**STAGES, "refiner": {"steps": 1, "share": 0.5}}, "either share"),
+        ({**STAGES, "refiner": {"steps": 0}}, "steps = 0"),
+        ({**STAGES, "refiner": {"share": 0}}, "share = 0"),
+        ({**STAGES, "refiner": {"steps": 1, "batch_size": 0}}, "batch_size = 0"),
+        ({**STAGES, "refiner": {"steps": 1, "accumulate": 1.5}}, "accumulate = 1.5"),
+        ({**STAGES, "refiner": {"steps": 1, "learning_rate": "1e-3"}}, "'str'"),
+        ({**STAGES, "denoiser": {"steps": 1, "coarse": 0.7, "regression": 0.7}}, "regression = 1.4"),
+        ({"denoiser": {"share": 0.7}, "refiner": {"share": 0.7}}, "add up to 1.4"),
+        ({**STAGES, "warmup_steps": 0}, "warmup_steps = 0"),
+        ({**STAGES, "ema": 1.5}, "ema = 1.5"),
     ],
 )
 def test_a_training_that_cannot_be_is_met_at_once(table: dict, fault: str) -> None:
     with pytest.raises(UsageError, match=fault) as caught:
         training_config(table)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["base", "tiny", "paper"])
+def test_bundled_presets_are_whole(preset: str) -> None:
+    tables = load_preset(preset)
+    training_config(tables["training"])
+    assert model_config(tables["model"]).denoiser.channels == tuple(tables["model"]["denoiser"]["channels"])
+    require_data_table(tables["data"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[model]", r"no table \[training\]"),
+        ("[training]\n[patern]", "patern is no table"),
+        ("data = 3\n[training]", "data is no table"),
+    ],
+)
+def test_a_preset_has_the_tables_of_one(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=fault):
+        load_preset(str(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({"denoser": {}}, "no 'denoser'"),
+        ({"denoiser": {"colour": 1}}, "'colour'"),
+        ({"denoiser": {"wiring": "loose"}}, "'loose'"),
+        ({"denoiser": {"channels": [8, 16], "blocks": [1]}}, "shorter"),
+        ({"denoiser": {"channels": [8, 6], "blocks": [1, 1]}}, "multiple of 4"),
+    ],
+)
+def test_networks_that_cannot_be_are_met_at_once(table: dict, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault) as caught:
+        model_config(table)
+    assert "\n" not in str(caught.value)
+
+
+PAIRS = {"pairs_per_anatomy": 1, "calibration_pairs_per_anatomy": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({}, "pairs_per_anatomy = None"),
+        ({**PAIRS, "pairs_per_anatomy": 0}, "pairs_per_anatomy = 0"),
+        ({**PAIRS, "per_heads": 2}, "no 'per_heads'"),
+        ({**PAIRS, "people": "yes"}, "people = 'yes'"),
+    ],
+)
+def test_pairs_that_cannot_be_simulated_are_met_at_once(table: dict, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        require_data_table(table)
 
 
 ABOUT = {
