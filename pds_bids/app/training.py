@@ -147,7 +147,7 @@ def _origin(order: Order) -> tuple[dict[str, Path], CohortData | None]:
     if order.split and not order.derivatives:
         raise UsageError("--split: is of the people in --from-derivatives; give that too, or leave both out")
     if order.derivatives and not order.label_maps:
-        return {}, load_cohort(order.derivatives, order.split, order.out, order.seed)
+        return {}, load_cohort(order.derivatives, order.split, order.seed)
     if order.label_maps and not order.derivatives:
         return {path.name: path for path in label_maps(order.label_maps)}, None
     raise UsageError("--label-maps and --from-derivatives: pairs come from one of the two; give exactly one")
@@ -181,6 +181,8 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     torch.manual_seed(seed)
     model = PdsModel(planned.model).to(crew.device)
     data = planned.cohort or _simulated(order, planned, threads, crew)
+    if planned.cohort and crew.leads:
+        planned.cohort.write_drawn_split(order.out)
     with monitors(order.tensorboard, crew.leads) as watching:
         training, calibration = data.training(), data.calibration()
         pattern = pattern_loss(planned.pattern, training, seed)
