@@ -8,8 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pds_bids.app import trainingdata
+from pds_bids.app.bank import PairStream
 from pds_bids.app.presets import (
     load_preset,
     microstructure_config,
@@ -19,9 +22,10 @@ from pds_bids.app.presets import (
 )
 from pds_bids.app.progress import Bar, monitors, tensorboard_writer
 from pds_bids.app.training import state_file
-from pds_bids.app.trainingdata import made_once
+from pds_bids.app.trainingdata import SimulatedData, made_once
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
+from pds_bids.training.data import PairBank
 from pds_bids.training.distributed import Team
 from pds_bids.training.monitor import Report
 from pds_bids.training.recipe import TrainingConfig
@@ -187,6 +191,40 @@ def test_data_are_made_once_and_never_half(tmp_path: Path) -> None:
 
     assert len(calls) == 2
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["bank"]
+
+
+@pytest.mark.parametrize(
+    ("table", "people"),
+    [
+        ({}, False),
+        ({"people": True}, True),
+        ({"on_the_fly": True}, True),
+        ({"on_the_fly": True, "people": False}, False),
+    ],
+)
+def test_calibration_pairs_are_of_the_same_kind_but_not_the_same_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, bool], people: bool
+) -> None:
+    calls: list[tuple[int, bool]] = []
+
+    def simulate(_: object, __: int, ___: Path, seed: int, ____: int, *, people: bool, per_head: int) -> None:
+        calls.append((seed, people))
+
+    monkeypatch.setattr(trainingdata, "aligned_structures", lambda *_: np.zeros((2, 2, 2), np.uint8))
+    monkeypatch.setattr(trainingdata, "simulate_bank", simulate)
+    monkeypatch.setattr(PairBank, "load", lambda _: None)
+    maps = {name: tmp_path / name for name in ("a", "b", "c")}
+    for path in maps.values():
+        path.touch()
+    parts = {"train": ["a"], "calibration": ["b"], "test": ["c"]}
+    data = SimulatedData(maps, parts, {**PAIRS, **table}, 7, tmp_path / "pairs", 1, Team())
+    stream = data.training()
+    if isinstance(stream, PairStream):
+        calls.append((stream.seed, stream.people))
+    data.calibration()
+    (first, of_training), (second, of_calibration) = calls
+    assert first != second
+    assert of_training == of_calibration == people
 
 
 REPORT = Report("denoiser", 3, 0.25, 2.0, 1e-3, pairs=4, seconds=0.5, seconds_left=61.0)
