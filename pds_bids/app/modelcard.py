@@ -144,7 +144,11 @@ def _interval(value: Sequence[float] | None, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _uncertainty(factors: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _uncertainty(calibration: Mapping[str, Mapping[str, float] | float]) -> list[str]:
+    # Cards of old have one number for all tissues, from when errors were taken for Laplace distributed.
+    factors = {
+        name: by if isinstance(by, Mapping) else {"all": 2**0.5 * by} for name, by in calibration.items()
+    }
     tissues = list(dict.fromkeys(tissue for by_tissue in factors.values() for tissue in by_tissue))
     rows = [[name, *(f"{by.get(t, float('nan')):.2f}" for t in tissues)] for name, by in factors.items()]
     return [

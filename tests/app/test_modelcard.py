@@ -107,3 +107,12 @@ def test_a_card_that_says_nothing_can_be_read(path: Path) -> None:
     write_checkpoint(path, PdsModel(ModelConfig(refiner=RefinerConfig(channels=(4, 4), blocks=(1, 1)))), {})
 
     assert "Made by: pds-bids unknown" in modelcard.text(str(path))
+
+
+def test_a_card_from_before_factors_by_tissue_can_be_read(path: Path) -> None:
+    annotate(path, calibration={"bold": 1.0, "dwi": 2.0})
+    assert "1.41" in modelcard.text(str(path))
+
+
+def test_the_card_of_the_bundled_weights_can_be_read() -> None:
+    assert modelcard.text("base").startswith("Model card: base")
