@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
 
+SUFFIX = ".safetensors"
+
 DEFAULT_MINUTES = 60.0
 """For stages that take shares of them."""
 
@@ -125,6 +127,8 @@ def plan(order: Order, processes: int) -> Plan:
     UsageError
         If anything in the order is wrong.
     """
+    if order.out.suffix != SUFFIX:
+        raise UsageError(f"--out {order.out}: must end in {SUFFIX}; what lies beside it is named after it")
     tables = load_preset(order.preset)
     model = model_config(tables.get("model", {}))
     config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))

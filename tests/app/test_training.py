@@ -21,7 +21,7 @@ from pds_bids.app.presets import (
     training_config,
 )
 from pds_bids.app.progress import Bar, monitors, tensorboard_writer
-from pds_bids.app.training import state_file
+from pds_bids.app.training import Order, plan, state_file
 from pds_bids.app.trainingdata import SimulatedData, made_once
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
@@ -150,6 +150,11 @@ PAIRS = {"pairs_per_anatomy": 1, "calibration_pairs_per_anatomy": 1}
 def test_pairs_that_cannot_be_simulated_are_met_at_once(table: dict, fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
         require_data_table(table)
+
+
+def test_two_checkpoints_never_share_what_lies_beside_them(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine-0\.5: must end in \.safetensors"):
+        plan(Order("tiny", tmp_path, tmp_path / "mine-0.5"), 1)
 
 
 ABOUT = {
