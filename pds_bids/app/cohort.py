@@ -89,9 +89,18 @@ class DerivativePairs:
 
 @dataclass(frozen=True)
 class CohortData:
-    """Pairs of real people by part of the split. Stands where `SimulatedData` does."""
+    """Pairs of real people by part of the split. Stands where `SimulatedData` does.
+
+    `drawn` is who is where, if nobody had said it.
+    """
 
     parts: Mapping[str, DerivativePairs]
+    drawn: Mapping[str, list[str]] | None = None
+
+    def write_drawn_split(self, out: Path) -> None:
+        """Beside the checkpoint to come, as `--split` would read it; nothing where a split was given."""
+        if self.drawn is not None:
+            write_split(out.with_suffix(".split.tsv"), self.drawn)
 
     def training(self) -> DerivativePairs:
         """Those that train."""
@@ -146,7 +155,7 @@ def _t1w(visit: PairFiles) -> NDArray[np.float16]:
     return context
 
 
-def load_cohort(derivatives: Path, split_file: Path | None, out: Path, seed: int) -> CohortData:
+def load_cohort(derivatives: Path, split_file: Path | None, seed: int) -> CohortData:
     """Pairs of each part of a split by subject; every image is read once, so that a broken one is met now.
 
     Parameters
@@ -154,9 +163,7 @@ def load_cohort(derivatives: Path, split_file: Path | None, out: Path, seed: int
     derivatives
         Written by `pds-bids ... --evaluate --output-spaces model`.
     split_file
-        Columns `participant_id` and `split`. None draws a split, which is written beside `out`.
-    out
-        The checkpoint to come.
+        Columns `participant_id` and `split`. None draws a split.
 
     Raises
     ------
@@ -180,11 +187,11 @@ def load_cohort(derivatives: Path, split_file: Path | None, out: Path, seed: int
         parts = drawn_split(
             {subject: _stratum(who.get(subject, UNKNOWN_PERSON)) for subject in subjects}, seed
         )
-        write_split(out.with_suffix(".split.tsv"), parts)
     pairs = DerivativePairs(visits, who)
     for row in range(len(pairs)):
         pairs.get([row])
-    return CohortData({part: pairs.of(members) for part, members in parts.items()})
+    drawn = None if split_file else parts
+    return CohortData({part: pairs.of(members) for part, members in parts.items()}, drawn)
 
 
 def _stratum(who: NDArray[np.float32]) -> tuple[float, ...]:

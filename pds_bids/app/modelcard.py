@@ -144,12 +144,9 @@ def _interval(value: Sequence[float] | None, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _uncertainty(calibration: Mapping[str, Mapping[str, float] | float]) -> list[str]:
-    if not calibration:
+def _uncertainty(factors: Mapping[str, Mapping[str, float]]) -> list[str]:
+    if not factors:
         return ["Not calibrated."]
-    factors = {
-        name: by if isinstance(by, Mapping) else {"all tissues": by} for name, by in calibration.items()
-    }
     tissues = list(dict.fromkeys(tissue for by_tissue in factors.values() for tissue in by_tissue))
     rows = [[name, *(f"{by.get(t, float('nan')):.2f}" for t in tissues)] for name, by in factors.items()]
     return [

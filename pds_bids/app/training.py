@@ -15,7 +15,7 @@ from pds_bids import __version__
 from pds_bids.app.anatomies import label_maps, split
 from pds_bids.app.cohort import CohortData, load_cohort
 from pds_bids.app.patterns import pattern_config, pattern_loss
-from pds_bids.app.presets import load_preset, training_config
+from pds_bids.app.presets import load_preset, model_config, require_data_table, training_config
 from pds_bids.app.progress import monitors
 from pds_bids.app.provenance import software_versions
 from pds_bids.app.trainingdata import SimulatedData
@@ -23,7 +23,7 @@ from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.checkpoint import ModelConfig, PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.distributed import Team
     from pds_bids.training.pattern_loss import PatternConfig
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pds_bids.training.state import StateFile
 
 INTENSITY = "divided by the median in the source-derived brain mask, clipped to [0, 2]"
+
+SUFFIX = ".safetensors"
 
 DEFAULT_MINUTES = 60.0
 """For stages that take shares of them."""
@@ -98,7 +100,7 @@ class Plan:
     Attributes
     ----------
     tables
-        Of the preset; `config` and `pattern` are what they say.
+        Of the preset; `model`, `config` and `pattern` are what they say.
     maps
         Label maps by name; none where there is a `cohort`.
     about
@@ -109,6 +111,7 @@ class Plan:
     """
 
     tables: dict[str, Any]
+    model: ModelConfig
     config: TrainingConfig
     pattern: PatternConfig
     maps: dict[str, Path]
@@ -124,7 +127,10 @@ def plan(order: Order, processes: int) -> Plan:
     UsageError
         If anything in the order is wrong.
     """
+    if order.out.suffix != SUFFIX:
+        raise UsageError(f"--out {order.out}: must end in {SUFFIX}; what lies beside it is named after it")
     tables = load_preset(order.preset)
+    model = model_config(tables.get("model", {}))
     config, pattern = training_config(tables["training"]), pattern_config(tables.get("pattern", {}))
     config.require_processes(processes)
     minutes = order.max_minutes or (DEFAULT_MINUTES if config.timed else None)
@@ -133,10 +139,11 @@ def plan(order: Order, processes: int) -> Plan:
     if cohort is not None:
         about |= cohort.about()
     else:
+        require_data_table(tables.get("data", {}))
         parts = split(list(maps))
         n_maps = len(parts["train"])
         about |= {"split": parts, "training_data": f"simulated from {n_maps} label maps; no patient data"}
-    return Plan(tables, config, pattern, maps, about, cohort)
+    return Plan(tables, model, config, pattern, maps, about, cohort)
 
 
 def _origin(order: Order) -> tuple[dict[str, Path], CohortData | None]:
@@ -144,7 +151,7 @@ def _origin(order: Order) -> tuple[dict[str, Path], CohortData | None]:
     if order.split and not order.derivatives:
         raise UsageError("--split: is of the people in --from-derivatives; give that too, or leave both out")
     if order.derivatives and not order.label_maps:
-        return {}, load_cohort(order.derivatives, order.split, order.out, order.seed)
+        return {}, load_cohort(order.derivatives, order.split, order.seed)
     if order.label_maps and not order.derivatives:
         return {path.name: path for path in label_maps(order.label_maps)}, None
     raise UsageError("--label-maps and --from-derivatives: pairs come from one of the two; give exactly one")
@@ -169,15 +176,17 @@ def _run(order: Order, crew: Team) -> int:
 def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     import torch
 
-    from pds_bids.models.checkpoint import ModelConfig, PdsModel
+    from pds_bids.models.checkpoint import PdsModel
     from pds_bids.training.loop import Run, train
 
-    tables, about, seed = planned.tables, planned.about, order.seed
+    about, seed = planned.about, order.seed
     threads = max(1, len(os.sched_getaffinity(0)) // crew.neighbours)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    model = PdsModel(ModelConfig.from_dict(tables["model"])).to(crew.device)
+    model = PdsModel(planned.model).to(crew.device)
     data = planned.cohort or _simulated(order, planned, threads, crew)
+    if planned.cohort and crew.leads:
+        planned.cohort.write_drawn_split(order.out)
     with monitors(order.tensorboard, crew.leads) as watching:
         training, calibration = data.training(), data.calibration()
         pattern = pattern_loss(planned.pattern, training, seed)
@@ -235,9 +244,10 @@ def _quiet(quiet: bool) -> Iterator[None]:
 def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
     """Add templates and calibration, and write the checkpoint with its card."""
     from pds_bids.evaluation.metrics import DATA_RANGE
-    from pds_bids.models.checkpoint import write_checkpoint
+    from pds_bids.models.checkpoint import round_as_stored, write_checkpoint
     from pds_bids.training.finish import calibrate, fit_outlier_score, set_templates
 
+    round_as_stored(model)
     set_templates(model, training)
     factors = calibrate(model, calibration)
     limits = fit_outlier_score(model, training, calibration)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures
 from pds_bids.app.bank import PairStream, simulate_bank
+from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
     from pds_bids.training.data import Pairs
@@ -75,31 +76,39 @@ class SimulatedData:
     def training(self) -> Pairs:
         """A bank, or with `on_the_fly` a stream that is simulated on the device of each process."""
         per_anatomy = self.table["pairs_per_anatomy"]
-        if not self.table.get("on_the_fly", False):
-            return self._bank("train", per_anatomy)
+        if not self._on_the_fly:
+            return self._bank("train", per_anatomy, self.seed)
         anatomies = tuple(self._structures("train"))
-        people = self.table.get("people", True)
-        return PairStream(anatomies, per_anatomy * len(anatomies), self.seed, people, self.team.device)
+        return PairStream(anatomies, per_anatomy * len(anatomies), self.seed, self._people, self.team.device)
 
     def calibration(self) -> Pairs:
-        """A bank of the calibration anatomies."""
-        return self._bank("calibration", self.table["calibration_pairs_per_anatomy"])
+        """A bank of the calibration anatomies; nothing random in it is as in training."""
+        seed = derived_seed(self.seed, "calibration")
+        return self._bank("calibration", self.table["calibration_pairs_per_anatomy"], seed)
+
+    @property
+    def _on_the_fly(self) -> bool:
+        return bool(self.table.get("on_the_fly", False))
+
+    @property
+    def _people(self) -> bool:
+        return bool(self.table.get("people", self._on_the_fly))
 
     def discard(self) -> None:
         """Delete what is kept; the leader does."""
         if self.team.leads:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _bank(self, part: str, per_anatomy: int) -> Pairs:
+    def _bank(self, part: str, per_anatomy: int, seed: int) -> Pairs:
         from pds_bids.training.data import PairBank
 
         numbers = [list(self.maps).index(name) for name in self.parts[part]]
-        people, per_head = self.table.get("people", False), self.table.get("per_head", 1)
+        people, per_head = self._people, self.table.get("per_head", 1)
 
         def simulate(folder: Path) -> None:
             anatomies = dict(zip(numbers, self._aligned(part), strict=True))
             simulate_bank(
-                anatomies, per_anatomy, folder, self.seed, self.threads, people=people, per_head=per_head
+                anatomies, per_anatomy, folder, seed, self.threads, people=people, per_head=per_head
             )
 
         return PairBank.load(made_once(self._place(part, "pairs"), self.team, simulate))

@@ -81,6 +81,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
+        if channels % heads:
+            raise ValueError(f"attention needs a multiple of {heads} channels, there are {channels}")
         self.heads = heads
         self.qkv = nn.Conv3d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv3d(channels, channels, 1))

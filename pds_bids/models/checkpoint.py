@@ -181,12 +181,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    """In half precision, save what is fitted to a few scans: a whitening may hold more than 65,504."""
+    return tensor if name.startswith("outlier.") or not tensor.is_floating_point() else tensor.half()
+
+
+def round_as_stored(model: PdsModel) -> None:
+    """Give a model the values that it will have once read back: what is calibrated is then what ships."""
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(_stored(name, tensor))
+
+
 def write_checkpoint(path: Path, model: PdsModel, card: dict[str, Any]) -> None:
     """Write weights as fp16 with configuration, card and pattern in the metadata; whole or not at all."""
-    tensors: dict[str, Tensor] = {
-        name: (t.half() if t.is_floating_point() else t).contiguous()
-        for name, t in model.state_dict().items()
-    }
+    tensors = {name: _stored(name, t).contiguous() for name, t in model.state_dict().items()}
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "card": json.dumps(card)}
     if model.pattern is not None:
         metadata["pattern"] = model.pattern.to_json()

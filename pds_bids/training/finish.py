@@ -30,8 +30,9 @@ def set_templates(model: PdsModel, pairs: Pairs) -> None:
     total = torch.zeros_like(model.templates)
     weight = torch.zeros_like(model.templates)
     for row in range(len(pairs)):
+        sample = pairs.get([row])
         for target in range(len(Modality)):
-            batch = make_batch(pairs.get([row]), [target], None)
+            batch = make_batch(sample, [target], None)
             mask = batch.mask[0, 0].to(total.device)
             total[target] += (batch.images[0, target].to(total.device) + 1) * mask
             weight[target] += mask

@@ -48,20 +48,25 @@ class Learner:
         Raises
         ------
         PdsError
-            In every process, if the loss of any is not finite; the weights are as before.
+            In every process, if the loss of any or a gradient is not finite; the weights are as before.
         """
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._backward(progress)
-        if not math.isfinite(loss):
-            where = f"{self.objective.feed.stage}, step {self.steps}"
-            raise PdsError(f"training: the loss is {loss} ({where}); lower learning_rate")
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._require_finite("loss", loss)
+        # All processes have the same gradients, and of a finite loss they may still overflow.
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._require_finite("size of the gradient", norm.item())
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(progress)
         self.optimiser.step()
         self.ema.update(self.network)
         self.steps += 1
         return loss
+
+    def _require_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            where = f"{self.objective.feed.stage}, step {self.steps}"
+            raise PdsError(f"training: the {name} is {value} ({where}); lower learning_rate")
 
     def _backward(self, progress: float) -> float:
         rows = self.team.rows(self.objective.batch_size(progress))

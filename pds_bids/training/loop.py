@@ -153,19 +153,22 @@ def run_stage(
                 break
             loss = learner.step(progress)
             if run.team.leads:
-                report(run, learner, loss, now, start)
-    if stop > 0:
-        raise stopped_by(int(stop))
+                report(run, learner, loss, objective.batch_size(progress), now, start)
+        if stop > 0:
+            raise stopped_by(int(stop))
     if progress >= 1:
+        objective.conclude()
         setattr(objective.model, name, learner.ema.network)
     return progress >= 1
 
 
-def report(run: Run, learner: Learner, loss: float, began: float, start: float) -> None:
+def report(run: Run, learner: Learner, loss: float, pairs: int, began: float, start: float) -> None:
     """Tell the monitors of the step that has just been taken.
 
     Parameters
     ----------
+    pairs
+        In the step.
     began, start
         When the step and the stage began, in `time.monotonic()`.
     """
@@ -177,7 +180,7 @@ def report(run: Run, learner: Learner, loss: float, began: float, start: float) 
         progress=min(progress, 1.0),
         loss=loss,
         learning_rate=learner.optimiser.param_groups[0]["lr"],
-        pairs=objective.batch_size(progress),
+        pairs=pairs,
         seconds=now - began,
         seconds_left=max(0.0, (now - start) * (1 - progress) / progress),
     )

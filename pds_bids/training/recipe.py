@@ -7,6 +7,21 @@ from dataclasses import dataclass, field
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
 
+ROUNDING = 1e-9
+"""Shares may add up to so much more than 1."""
+
+
+def require_counts(where: str, **values: object) -> None:
+    """Raise `UsageError` where one of these is no whole number of at least 1."""
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise UsageError(f"{where}: {name} = {value!r} must be a whole number, at least 1")
+
+
+def _require(holds: bool, name: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise UsageError(f"a stage of [training]: {name} = {value!r} must be {remedy}")
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -34,7 +49,7 @@ class StageConfig:
     Raises
     ------
     UsageError
-        If it has both or neither of `share` and `steps`.
+        If it has both or neither of `share` and `steps`, or a number that cannot be.
     """
 
     share: float | None = None
@@ -52,6 +67,18 @@ class StageConfig:
     def __post_init__(self) -> None:
         if (self.share is None) == (self.steps is None):
             raise UsageError("a stage of [training] needs either share (of the minutes) or steps")
+        if self.share is None:
+            require_counts("a stage of [training]", steps=self.steps)
+        else:
+            _require(0 < self.share <= 1, "share", self.share, "above 0, and at most 1")
+        sizes = ("batch_size", "coarse_batch_size", "draw_steps", "accumulate")
+        require_counts("a stage of [training]", **{name: getattr(self, name) for name in sizes})
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("coarse", "regression", "draws"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, name, value, "from 0 to 1")
+        both = self.coarse + self.regression
+        _require(both <= 1 + ROUNDING, "coarse + regression", both, "at most 1")
 
     def progress(self, step: int, elapsed_s: float, minutes: float | None) -> float:
         """The share of the stage that is done after so many steps and seconds; 1 or more at its end.
@@ -72,6 +99,11 @@ class TrainingConfig:
     """Both stages, and what the second one compares microstructure by.
 
     `bf16` is automatic mixed precision in bfloat16, without which everything is computed in single precision.
+
+    Raises
+    ------
+    UsageError
+        If the stages share more than there is, or a number cannot be.
     """
 
     denoiser: StageConfig = field(default_factory=lambda: StageConfig(0.7, coarse=0.2, regression=0.5))
@@ -81,6 +113,14 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     ema: float = 0.999
     bf16: bool = True
+
+    def __post_init__(self) -> None:
+        require_counts("[training]", warmup_steps=self.warmup_steps)
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"[training]: ema = {self.ema!r} must be from 0 to below 1")
+        shared = sum(stage.share or 0 for stage in self.stages.values())
+        if shared > 1 + ROUNDING:
+            raise UsageError(f"[training]: the stages' shares add up to {shared:g}; make that 1 at most")
 
     @property
     def stages(self) -> dict[str, StageConfig]:

@@ -11,7 +11,8 @@ from pds_bids.core.errors import TemporaryError
 class SignalWatch:
     """While it lasts, `received` is the number of the SIGINT or SIGTERM that came, 0 before; a second acts.
 
-    Of use in the main thread alone, as handlers of signals are.
+    One that came too late for anybody to make an exception of it acts at the end. Of use in the main thread
+    alone, as handlers of signals are.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,8 @@ class SignalWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+        if kind is None and self.received:
+            signal.raise_signal(self.received)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = number

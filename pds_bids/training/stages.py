@@ -50,6 +50,9 @@ class Objective(nn.Module, ABC):
         """Rows of a whole batch at this share of the stage."""
         return self.stage.batch_size
 
+    def conclude(self) -> None:
+        """Leave the model as the next stage needs it; called when the stage is done."""
+
     @abstractmethod
     def forward(self, step: int, rows: range, progress: float) -> Tensor:
         """Mean loss of the given rows of the batch of a step."""
@@ -87,26 +90,31 @@ class DenoiserObjective(Objective):
         self.statistics = Statistics.of(few), Statistics.of(halved(few))
 
     def _coarse(self, progress: float) -> bool:
-        coarse = progress < self.stage.coarse
-        self.statistics[coarse].standardise(self.model)
-        return coarse
+        return progress < self.stage.coarse
 
     def batch_size(self, progress: float) -> int:
         """That of the resolution."""
         return self.stage.coarse_batch_size if self._coarse(progress) else self.stage.batch_size
 
+    def conclude(self) -> None:
+        """From now on at 2 mm, even if no step was."""
+        self.statistics[False].standardise(self.model)
+
+    def _as_fine_as_now(self, batch: Batch, progress: float) -> Batch:
+        coarse = self._coarse(progress)
+        self.statistics[coarse].standardise(self.model)
+        return halved(batch) if coarse else batch
+
     def forward(self, step: int, rows: range, progress: float) -> Tensor:
         """`denoiser_loss`."""
-        batch, generators = self.feed.batch(step, self.batch_size(progress), rows)
-        if self._coarse(progress):
-            batch = halved(batch)
+        whole, generators = self.feed.batch(step, self.batch_size(progress), rows)
+        batch = self._as_fine_as_now(whole, progress)
         regression = progress < self.stage.coarse + self.stage.regression
         return denoiser_loss(self.model, batch, regression, generators, self.pattern)
 
     def shown(self, progress: float) -> Batch:
         """At the resolution of the moment."""
-        batch = super().shown(progress)
-        return halved(batch) if self._coarse(progress) else batch
+        return self._as_fine_as_now(super().shown(progress), progress)
 
     def estimate(self, network: Any, batch: Batch) -> Tensor:
         """One step."""

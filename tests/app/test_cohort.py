@@ -83,14 +83,13 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: Path, tmp_path: Path) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: Path) -> None:
+    parts = load_cohort(derivatives, split, seed=0).parts
     assert {part: pairs.subjects for part, pairs in parts.items()} == {
         "train": ("01", "01", "03"),
         "calibration": ("02",),
         "test": (),
     }
-    assert not list(tmp_path.iterdir())
     who = parts["train"].get([1]).covariates[0]
     assert who.tolist() == [2, 71.5, 0, 1]
     assert np.isnan(parts["calibration"].get([0]).covariates).all()
@@ -100,10 +99,8 @@ def test_sessions_stay_together_and_people_are_known(derivatives: Path, split: P
 
 
 @pytest.mark.parametrize("target", Modality)
-def test_a_batch_shows_what_was_written(
-    derivatives: Path, split: Path, tmp_path: Path, target: Modality
-) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+def test_a_batch_shows_what_was_written(derivatives: Path, split: Path, target: Modality) -> None:
+    parts = load_cohort(derivatives, split, seed=0).parts
     index, source = list(Modality).index(target), target.other
     batch = make_batch(parts["train"].get([0, 1]), [index] * 2, None)
     mask = brain(source)
@@ -122,18 +119,20 @@ def test_a_batch_shows_what_was_written(
     assert not batch.tissue.any()
 
 
-def test_a_t1w_that_served_one_modality_alone_is_no_context(
-    derivatives: Path, split: Path, tmp_path: Path
-) -> None:
-    parts = load_cohort(derivatives, split, tmp_path / "mine.safetensors", seed=0).parts
+def test_a_t1w_that_served_one_modality_alone_is_no_context(derivatives: Path, split: Path) -> None:
+    parts = load_cohort(derivatives, split, seed=0).parts
     assert not make_batch(parts["calibration"].get([0]), [0], None).has_t1w.any()
 
 
 def test_a_drawn_split_is_written_beside_the_checkpoint(derivatives: Path, tmp_path: Path) -> None:
-    parts = load_cohort(derivatives, None, tmp_path / "mine.safetensors", seed=4).parts
-    again = load_cohort(
-        derivatives, tmp_path / "mine.split.tsv", tmp_path / "other.safetensors", seed=5
-    ).parts
+    cohort = load_cohort(derivatives, None, seed=4)
+    parts = cohort.parts
+    assert not list(tmp_path.iterdir())  # another training's split may lie there until this one is let in
+    cohort.write_drawn_split(tmp_path / "mine.safetensors")
+    given = load_cohort(derivatives, tmp_path / "mine.split.tsv", seed=5)
+    again = given.parts
+    given.write_drawn_split(tmp_path / "other.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.split.tsv"]
     assert {p: pairs.subjects for p, pairs in again.items()} == {
         p: pairs.subjects for p, pairs in parts.items()
     }
@@ -141,11 +140,11 @@ def test_a_drawn_split_is_written_beside_the_checkpoint(derivatives: Path, tmp_p
 
 def test_nothing_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--evaluate --output-spaces model"):
-        load_cohort(tmp_path, None, tmp_path / "mine.safetensors", 0)
+        load_cohort(tmp_path, None, 0)
 
 
 @pytest.mark.parametrize("fault", ["cut off", "elsewhere", "empty"])
-def test_a_broken_image_is_named_before_training(split: Path, tmp_path: Path, fault: str) -> None:
+def test_a_broken_image_is_named_before_training(tmp_path: Path, fault: str) -> None:
     write_visit(tmp_path, "01", None)
     path = next(tmp_path.rglob("*_desc-preproc_trace.nii.gz"))
     if fault == "cut off":
@@ -154,7 +153,7 @@ def test_a_broken_image_is_named_before_training(split: Path, tmp_path: Path, fa
         grid = MODEL_GRID.affine + (fault == "elsewhere")
         write_volume(path, Volume(np.zeros(MODEL_GRID.shape, np.float32), grid, MODEL_SPACE), description="")
     with pytest.raises(ParticipantError, match=path.name):
-        load_cohort(tmp_path, split_of(tmp_path), tmp_path / "mine.safetensors", 0)
+        load_cohort(tmp_path, split_of(tmp_path), 0)
 
 
 def split_of(folder: Path) -> Path:

@@ -112,11 +112,5 @@ def test_a_card_that_says_nothing_can_be_read(path: Path) -> None:
         assert told in text
 
 
-def test_one_factor_may_stand_for_all_tissues(path: Path) -> None:
-    annotate(path, calibration={"bold": 1.25, "dwi": 1.5})
-
-    assert "bold    1.25" in modelcard.text(str(path))
-
-
 def test_the_card_of_the_bundled_model_can_be_read() -> None:
     assert modelcard.text("base").startswith("Model card: base")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pds_bids.app import training
+from pds_bids.app import training, trainingdata
 from pds_bids.app.patterns import pattern_config, pattern_loss
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID
@@ -90,20 +90,27 @@ def test_only_training_subjects_shape_the_pattern(tmp_path: Path, monkeypatch: p
     trained: list[tuple[PatternLoss, dict[str, list[int]]]] = []
     written = []
 
-    def simulate(members: dict[int, Any], _n: int, folder: Path, *_: Any, people: bool) -> Recorded:
-        banks[folder.name] = Recorded(list(members), people)
-        return banks[folder.name]
+    def simulate(
+        members: dict[int, Any], _n: int, folder: Path, *_: Any, people: bool, per_head: int
+    ) -> None:
+        banks[part_of(folder)] = Recorded(list(members), people)
 
-    def train(_model: Any, _pairs: Any, *rest: Any) -> None:
+    def part_of(folder: Path) -> str:
+        return folder.name.lstrip(".").partition("-")[0]
+
+    def train(_model: Any, _pairs: Any, *rest: Any) -> bool:
         trained.append((rest[-1], {part: list(bank.read) for part, bank in banks.items()}))
         rest[-2]()
+        return True
 
-    monkeypatch.setattr(training, "aligned_structures", lambda path, _: path.name)
-    monkeypatch.setattr(training, "simulate_bank", simulate)
+    monkeypatch.setattr(trainingdata, "aligned_structures", lambda path, _: path.name)
+    monkeypatch.setattr(trainingdata, "simulate_bank", simulate)
+    monkeypatch.setattr(PairBank, "load", lambda folder: banks[part_of(folder)])
     monkeypatch.setattr(training, "finish", lambda *args: written.append(args[0].pattern))
     monkeypatch.setattr(loop, "train", train)
 
-    training.run(str(tmp_path / "mine.toml"), tmp_path, tmp_path / "out.safetensors", 1, "cpu", 0)
+    order = training.Order(str(tmp_path / "mine.toml"), tmp_path, tmp_path / "out.safetensors", device="cpu")
+    assert training.run(order) == 0
 
     ((loss, read),) = trained
     parts = training.split([f"seg_{k}.nii.gz" for k in range(6)])

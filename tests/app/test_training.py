@@ -8,14 +8,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pds_bids.app.presets import load_preset, microstructure_config, training_config
+from pds_bids.app import trainingdata
+from pds_bids.app.bank import PairStream
+from pds_bids.app.presets import (
+    load_preset,
+    microstructure_config,
+    model_config,
+    require_data_table,
+    training_config,
+)
 from pds_bids.app.progress import Bar, monitors, tensorboard_writer
-from pds_bids.app.training import state_file
-from pds_bids.app.trainingdata import made_once
+from pds_bids.app.training import Order, plan, state_file
+from pds_bids.app.trainingdata import SimulatedData, made_once
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
+from pds_bids.training.data import PairBank
 from pds_bids.training.distributed import Team
 from pds_bids.training.monitor import Report
 from pds_bids.training.recipe import TrainingConfig
@@ -69,12 +79,82 @@ def test_a_table_becomes_a_configuration() -> None:
         ({**STAGES, "refiner": {"steps": 1, "colour": 2}}, "'colour'"),
         ({**STAGES, "colour": 2}, "'colour'"),
         ({**STAGES, "refiner": {"steps": 1, "share": 0.5}}, "either share"),
+        ({**STAGES, "refiner": {"steps": 0}}, "steps = 0"),
+        ({**STAGES, "refiner": {"share": 0}}, "share = 0"),
+        ({**STAGES, "refiner": {"steps": 1, "batch_size": 0}}, "batch_size = 0"),
+        ({**STAGES, "refiner": {"steps": 1, "accumulate": 1.5}}, "accumulate = 1.5"),
+        ({**STAGES, "refiner": {"steps": 1, "learning_rate": "1e-3"}}, "'str'"),
+        ({**STAGES, "denoiser": {"steps": 1, "coarse": 0.7, "regression": 0.7}}, "regression = 1.4"),
+        ({"denoiser": {"share": 0.7}, "refiner": {"share": 0.7}}, "add up to 1.4"),
+        ({**STAGES, "warmup_steps": 0}, "warmup_steps = 0"),
+        ({**STAGES, "ema": 1.5}, "ema = 1.5"),
     ],
 )
 def test_a_training_that_cannot_be_is_met_at_once(table: dict, fault: str) -> None:
     with pytest.raises(UsageError, match=fault) as caught:
         training_config(table)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["base", "tiny", "paper"])
+def test_bundled_presets_are_whole(preset: str) -> None:
+    tables = load_preset(preset)
+    training_config(tables["training"])
+    assert model_config(tables["model"]).denoiser.channels == tuple(tables["model"]["denoiser"]["channels"])
+    require_data_table(tables["data"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[model]", r"no table \[training\]"),
+        ("[training]\n[patern]", "patern is no table"),
+        ("data = 3\n[training]", "data is no table"),
+    ],
+)
+def test_a_preset_has_the_tables_of_one(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=fault):
+        load_preset(str(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({"denoser": {}}, "no 'denoser'"),
+        ({"denoiser": {"colour": 1}}, "'colour'"),
+        ({"denoiser": {"wiring": "loose"}}, "'loose'"),
+        ({"denoiser": {"channels": [8, 16], "blocks": [1]}}, "shorter"),
+        ({"denoiser": {"channels": [8, 6], "blocks": [1, 1]}}, "multiple of 4"),
+    ],
+)
+def test_networks_that_cannot_be_are_met_at_once(table: dict, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault) as caught:
+        model_config(table)
+    assert "\n" not in str(caught.value)
+
+
+PAIRS = {"pairs_per_anatomy": 1, "calibration_pairs_per_anatomy": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({}, "pairs_per_anatomy = None"),
+        ({**PAIRS, "pairs_per_anatomy": 0}, "pairs_per_anatomy = 0"),
+        ({**PAIRS, "per_heads": 2}, "no 'per_heads'"),
+        ({**PAIRS, "people": "yes"}, "people = 'yes'"),
+    ],
+)
+def test_pairs_that_cannot_be_simulated_are_met_at_once(table: dict, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        require_data_table(table)
+
+
+def test_two_checkpoints_never_share_what_lies_beside_them(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine-0\.5: must end in \.safetensors"):
+        plan(Order("tiny", tmp_path, tmp_path / "mine-0.5"), 1)
 
 
 ABOUT = {
@@ -116,6 +196,40 @@ def test_data_are_made_once_and_never_half(tmp_path: Path) -> None:
 
     assert len(calls) == 2
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["bank"]
+
+
+@pytest.mark.parametrize(
+    ("table", "people"),
+    [
+        ({}, False),
+        ({"people": True}, True),
+        ({"on_the_fly": True}, True),
+        ({"on_the_fly": True, "people": False}, False),
+    ],
+)
+def test_calibration_pairs_are_of_the_same_kind_but_not_the_same_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, bool], people: bool
+) -> None:
+    calls: list[tuple[int, bool]] = []
+
+    def simulate(_: object, __: int, ___: Path, seed: int, ____: int, *, people: bool, per_head: int) -> None:
+        calls.append((seed, people))
+
+    monkeypatch.setattr(trainingdata, "aligned_structures", lambda *_: np.zeros((2, 2, 2), np.uint8))
+    monkeypatch.setattr(trainingdata, "simulate_bank", simulate)
+    monkeypatch.setattr(PairBank, "load", lambda _: None)
+    maps = {name: tmp_path / name for name in ("a", "b", "c")}
+    for path in maps.values():
+        path.touch()
+    parts = {"train": ["a"], "calibration": ["b"], "test": ["c"]}
+    data = SimulatedData(maps, parts, {**PAIRS, **table}, 7, tmp_path / "pairs", 1, Team())
+    stream = data.training()
+    if isinstance(stream, PairStream):
+        calls.append((stream.seed, stream.people))
+    data.calibration()
+    (first, of_training), (second, of_calibration) = calls
+    assert first != second
+    assert of_training == of_calibration == people
 
 
 REPORT = Report("denoiser", 3, 0.25, 2.0, 1e-3, pairs=4, seconds=0.5, seconds_left=61.0)

@@ -67,6 +67,21 @@ def test_a_loss_that_is_not_finite_stops_in_one_line(small):
     assert all(torch.equal(weight, before[key]) for key, weight in learner.network.state_dict().items())
 
 
+def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(small):
+    """The loss is finite all the while."""
+    objective = DenoiserObjective(
+        small.small_model(), Feed(small.SmallPairs(), 0, "denoiser"), small.CONFIG.denoiser
+    )
+    learner = Learner(objective, small.CONFIG, Team())
+    before = {key: weight.clone() for key, weight in learner.network.state_dict().items()}
+    learner.network.unet.head.bias.register_hook(lambda gradient: gradient * torch.inf)
+
+    with pytest.raises(PdsError, match=r"the size of the gradient is (nan|inf) \(denoiser, step 0\)"):
+        learner.step(0.5)
+
+    assert all(torch.equal(weight, before[key]) for key, weight in learner.network.state_dict().items())
+
+
 def test_the_rate_warms_up_and_falls(small):
     objective = DenoiserObjective(
         small.small_model(),

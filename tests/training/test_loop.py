@@ -15,10 +15,12 @@ from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.microstructure import MrConfig
 from pds_bids.training.data import make_batch
 from pds_bids.training.distributed import Team
+from pds_bids.training.feed import Feed
 from pds_bids.training.finish import predict
-from pds_bids.training.loop import Run, train
+from pds_bids.training.loop import Run, run_stage, train
 from pds_bids.training.monitor import Look, Report
 from pds_bids.training.recipe import StageConfig, TrainingConfig
+from pds_bids.training.stages import DenoiserObjective
 from pds_bids.training.state import StateFile
 
 N_STEPS = 11
@@ -117,6 +119,34 @@ def test_a_signal_ends_the_run_after_the_step(small, keeper, undisturbed, number
     _, found, later = resumed(small, keeper)
     assert later == losses[step:]
     assert same_weights(found, model)
+
+
+def test_a_signal_while_the_last_state_of_a_stage_is_written_is_not_lost(small, keeper, undisturbed):
+    model, losses = undisturbed
+
+    class Interrupted(StateFile):
+        def write(self, position, *rest) -> None:
+            super().write(position, *rest)
+            if (position.stage, position.step) == ("denoiser", 6):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        resumed(small, Interrupted(keeper.path, keeper.recipe))
+
+    assert keeper.load().position.stage == "denoiser"
+    _, found, later = resumed(small, keeper)
+    assert later == losses[6:]
+    assert same_weights(found, model)
+
+
+@pytest.mark.parametrize("coarse", [0.0, 1.0])
+def test_the_first_stage_ends_at_full_resolution(small, keeper, coarse):
+    stage = StageConfig(steps=2, batch_size=2, coarse_batch_size=2, coarse=coarse)
+    objective = DenoiserObjective(small.small_model(), Feed(small.SmallPairs(), 5, "denoiser"), stage)
+
+    assert run_stage(objective, small.CONFIG, Run(None, Team(), keeper))
+
+    assert torch.equal(objective.model.subbands.sd, objective.statistics[False].images[1])
 
 
 def test_an_end_that_was_cut_short_is_made_up_for(small, keeper):
