@@ -245,19 +245,25 @@ def scored(bank: PairBank, contestants: Sequence[Contestant], seed: int) -> Iter
 
 
 def measured(prediction: Prediction, case: Case) -> dict[str, float]:
-    """Every metric of one prediction: NaN is coverage without an uncertainty, or a tissue the brain lacks."""
-    from pds_bids.evaluation.metrics import coverage, mae, psnr, sharpness, ssim
+    """Every metric of one prediction: NaN where there is no uncertainty, or the brain lacks a tissue."""
+    from pds_bids.evaluation.metrics import coverage, mae, nmi, psnr, sharpness, ssim, whole_psnr
+    from pds_bids.evaluation.uncertainty import normal_crps, sparsification
 
     (volume, sd), truth, mask = prediction, case.truth, case.mask
     places = {"": mask} | {f"_{tissue}": where for tissue, where in case.tissues.items()}
     absent = float("nan")
     return {
         "psnr_db": psnr(volume, truth, mask),
+        "psnr_whole_db": whole_psnr(volume, truth, mask),
+        "brain_fraction": float(mask.mean()),
         "ssim": ssim(volume, truth, mask),
         "sharpness": sharpness(volume, truth, mask),
+        "nmi": nmi(volume, truth, mask),
         **{f"mae{at}": mae(volume, truth, w) if w.any() else absent for at, w in places.items()},
         **{
             f"coverage_90{at}": coverage(volume - truth, sd, w, 0.9) if sd is not None and w.any() else absent
             for at, w in places.items()
         },
+        "crps": normal_crps(volume - truth, sd, mask) if sd is not None else absent,
+        "ause": sparsification(volume - truth, sd, mask).ause if sd is not None else absent,
     }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.evaluation.metrics import clustered_bootstrap
+from pds_bids.evaluation.metrics import Array, clustered_bootstrap
+from pds_bids.evaluation.significance import signed_rank
 
 PAIRED = ("psnr_db", "sharpness")
 """Metrics of which the main method's gain over each other is told."""
 
-DECIMALS = {"psnr_db": 2, "main_gain_psnr_db": 2}
+DECIMALS = {"psnr_db": 2, "psnr_whole_db": 2, "crps": 4, "main_gain_psnr_db": 2}
 """Decimal places in the table of means where they are not three."""
 
 
@@ -68,7 +70,8 @@ def compare(scores: Sequence[Score], main: str, seed: int) -> list[dict[str, Any
     """One row per direction and method, in the order of their first scores.
 
     `main_gain_*` is the mean of the paired differences, main method minus this one, subject by subject: the
-    main method is better where its interval lies above zero.
+    main method is better where its interval lies above zero. `main_p_*` is the p of the same differences in
+    Wilcoxon's signed-rank test, corrected by Holm for all methods in one direction.
 
     Parameters
     ----------
@@ -78,22 +81,34 @@ def compare(scores: Sequence[Score], main: str, seed: int) -> list[dict[str, Any
     Returns
     -------
     list of dict
-        `target`, `method`, `n` (subjects), and an `Interval` or None per metric and per gain.
+        `target`, `method`, `n` (subjects), an `Interval` or None per metric and per gain, and a p or None
+        (the main method itself) per gain.
     """
     by_case = {(s.target, s.method, s.subject): s.metrics for s in scores}
-    rows = []
+    rows, gains = [], []
     for target, method in dict.fromkeys((s.target, s.method) for s in scores):
         own = [s for s in scores if (s.target, s.method) == (target, method)]
         anatomy = np.array([s.anatomy for s in own])
         columns = {name: np.array([s.metrics[name] for s in own]) for name in own[0].metrics}
         rivals = [by_case[target, main, s.subject] for s in own]
-        gains = {
-            f"main_gain_{name}": np.array([rival[name] for rival in rivals]) - columns[name]
-            for name in PAIRED
-        }
-        intervals = {name: interval(v, anatomy, seed) for name, v in (columns | gains).items()}
+        gain = {name: np.array([rival[name] for rival in rivals]) - columns[name] for name in PAIRED}
+        named = columns | {f"main_gain_{name}": values for name, values in gain.items()}
+        intervals = {name: interval(v, anatomy, seed) for name, v in named.items()}
         rows.append({"target": target, "method": method, "n": len(own), **intervals})
-    return rows
+        gains.append(gain)
+    return [row | p for row, p in zip(rows, _p_values(rows, gains, main), strict=True)]
+
+
+def _p_values(
+    rows: Sequence[dict[str, Any]], gains: Sequence[dict[str, Array]], main: str
+) -> list[dict[str, float | None]]:
+    """`main_p_*` of each row; all methods but the main one in one direction are a family."""
+    found: list[dict[str, float | None]] = [{f"main_p_{name}": None for name in PAIRED} for _ in rows]
+    for target, name in product(dict.fromkeys(row["target"] for row in rows), PAIRED):
+        family = [k for k, row in enumerate(rows) if row["target"] == target and row["method"] != main]
+        for k, test in zip(family, signed_rank([gains[k][name] for k in family]), strict=True):
+            found[k][f"main_p_{name}"] = test.p_holm
+    return found
 
 
 def subjects_table(scores: Sequence[Score]) -> str:
@@ -107,9 +122,11 @@ def subjects_table(scores: Sequence[Score]) -> str:
 
 
 def means_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Tab-separated `mean [low, high]`, one line per method and direction."""
+    """Tab-separated `mean [low, high]` (a p alone), one line per method and direction."""
 
     def cell(name: str, value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.2g}"
         if not isinstance(value, tuple):
             return "n/a" if value is None else str(value)
         mean, low, high = (_number(v, DECIMALS.get(name, 3)) for v in value)

@@ -169,8 +169,19 @@ def test_a_tissue_that_the_brain_lacks_has_no_number(bank: PairBank) -> None:
     without = Case(case.batch._replace(tissue=tissue), 0)
     numbers = measured(Prediction(case.truth + 0.1), without)
     assert np.isnan(numbers["mae_csf"])
-    assert np.isnan(numbers["coverage_90"])
+    assert np.isnan([numbers[name] for name in ("coverage_90", "crps", "ause")]).all()
     assert numbers["mae"] == pytest.approx(0.1)
+
+
+def test_the_whole_volume_and_the_uncertainty_are_scored_in_the_mask_of_the_source(bank: PairBank) -> None:
+    case = Case.of(bank, 0, 0)
+    sd = np.where(case.tissues["csf"], 0.4, 0.1)
+    numbers = measured(Prediction(case.truth + np.where(case.mask, sd, 9.0), sd), case)
+    assert numbers["brain_fraction"] == case.mask.mean()
+    assert numbers["psnr_whole_db"] == pytest.approx(numbers["psnr_db"] - 10 * np.log10(case.mask.mean()))
+    assert numbers["ause"] == pytest.approx(0, abs=1e-6)
+    assert numbers["crps"] == pytest.approx(0.6024 * numbers["mae"], rel=1e-3)  # of an error of one sd
+    assert 0 < numbers["nmi"] < 1
 
 
 def test_every_method_is_scored_on_every_subject_in_both_directions(model: PdsModel, bank: PairBank) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pds_bids.app import training, trainingdata
+from pds_bids.app import training
 from pds_bids.app.patterns import pattern_config, pattern_loss
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID
+from pds_bids.models.checkpoint import PdsModel
 from pds_bids.training import loop
 from pds_bids.training.data import PairBank, Sample
 from pds_bids.training.pattern_loss import PatternConfig, PatternLoss
@@ -66,58 +68,47 @@ def test_bundled_presets_learn_their_pattern(preset: str) -> None:
 class Recorded:
     """Pairs that note what is read of them."""
 
-    anatomies: list[int]
-    people: bool
     read: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return 2 * len(self.anatomies)
+        return 6
 
     def get(self, rows: list[int]) -> Sample:
         self.read += rows
-        drawn = [sample_of(100 * self.anatomies[row // 2] + row) for row in rows]
-        return Sample(*(np.stack(arrays) for arrays in zip(*drawn, strict=True)))
+        return Sample(*(np.stack(arrays) for arrays in zip(*map(sample_of, rows), strict=True)))
+
+
+def trap_of_the_pattern(folder: Path, monkeypatch: pytest.MonkeyPatch, banks: dict[str, Recorded]) -> None:
+    """When the first step begins, the training subjects have been looked at, and nobody else."""
+    for k in range(6):
+        (folder / f"seg_{k}.nii.gz").touch()
+    data = SimpleNamespace(
+        training=lambda: banks["train"], calibration=lambda: banks["calibration"], discard=lambda: None
+    )
+    monkeypatch.setattr(training, "SimulatedData", lambda *_: data)
+    begun: list[tuple[PdsModel, PatternLoss, dict[str, list[int]]]] = []
+
+    def train(model: PdsModel, *rest: Any) -> bool:
+        begun.append((model, rest[-1], {part: list(bank.read) for part, bank in banks.items()}))
+        return True
+
+    monkeypatch.setattr(loop, "train", train)
+    assert training.run(training.Order("tiny", folder, folder / "out.safetensors", 1, "cpu")) == 0
+    ((model, loss, read),) = begun
+    assert model.pattern is loss.values
+    assert (loss.values.n_pairs, read) == (6, {"train": list(range(6)), "calibration": []})
 
 
 def test_only_training_subjects_shape_the_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The leak trap: when the loss is made, nobody else has been looked at."""
-    for k in range(6):
-        (tmp_path / f"seg_{k}.nii.gz").touch()
-    (tmp_path / "mine.toml").write_text(
-        (Path(training.__file__).parents[1] / "presets" / "tiny.toml").read_text() + "people = true\n"
-    )
-    banks: dict[str, Recorded] = {}
-    trained: list[tuple[PatternLoss, dict[str, list[int]]]] = []
-    written = []
+    trap_of_the_pattern(tmp_path, monkeypatch, {"train": Recorded(), "calibration": Recorded()})
 
-    def simulate(
-        members: dict[int, Any], _n: int, folder: Path, *_: Any, people: bool, per_head: int
-    ) -> None:
-        banks[part_of(folder)] = Recorded(list(members), people)
 
-    def part_of(folder: Path) -> str:
-        return folder.name.lstrip(".").partition("-")[0]
+def test_a_pattern_of_other_subjects_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    banks = {"train": Recorded(), "calibration": Recorded()}
 
-    def train(_model: Any, _pairs: Any, *rest: Any) -> bool:
-        trained.append((rest[-1], {part: list(bank.read) for part, bank in banks.items()}))
-        rest[-2]()
-        return True
+    def leaky(config: PatternConfig, _: Any, seed: int) -> PatternLoss | None:
+        return pattern_loss(config, banks["calibration"], seed)
 
-    monkeypatch.setattr(trainingdata, "aligned_structures", lambda path, _: path.name)
-    monkeypatch.setattr(trainingdata, "simulate_bank", simulate)
-    monkeypatch.setattr(PairBank, "load", lambda folder: banks[part_of(folder)])
-    monkeypatch.setattr(training, "finish", lambda *args: written.append(args[0].pattern))
-    monkeypatch.setattr(loop, "train", train)
-
-    order = training.Order(str(tmp_path / "mine.toml"), tmp_path, tmp_path / "out.safetensors", device="cpu")
-    assert training.run(order) == 0
-
-    ((loss, read),) = trained
-    parts = training.split([f"seg_{k}.nii.gz" for k in range(6)])
-    assert {part: [f"seg_{k}.nii.gz" for k in b.anatomies] for part, b in banks.items()} == {
-        part: parts[part] for part in ("train", "calibration")
-    }
-    assert read == {"train": list(range(2 * len(parts["train"]))), "calibration": []}
-    assert all(bank.people for bank in banks.values())
-    assert loss.values.n_pairs == 2 * len(parts["train"])
-    assert written == [loss.values]
+    monkeypatch.setattr(training, "pattern_loss", leaky)
+    with pytest.raises(AssertionError, match="calibration"):
+        trap_of_the_pattern(tmp_path, monkeypatch, banks)

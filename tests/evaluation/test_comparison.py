@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pds_bids.evaluation import comparison
 from pds_bids.evaluation.comparison import Score, compare, interval, means_table, subjects_table
 
 NAN = float("nan")
@@ -53,6 +54,32 @@ def test_the_main_method_gains_nothing_over_itself(scores):
     assert ours["main_gain_psnr_db"] == ours["main_gain_sharpness"] == (0, 0, 0)
 
 
+def test_a_gain_has_a_p_and_chance_none(scores):
+    theirs, ours = compare(scores, "ours", seed=0)
+
+    assert theirs["main_p_psnr_db"] < 1e-6
+    assert theirs["main_p_sharpness"] > 0.05
+    assert ours["main_p_psnr_db"] is ours["main_p_sharpness"] is None
+
+
+def test_the_p_is_corrected_for_the_methods_of_its_direction(scores, monkeypatch):
+    """Three more rivals as alike as one can be: in their own direction they cost a factor of four."""
+    more = [
+        Score(target, f"{s.method} {k}", s.subject, s.anatomy, s.metrics)
+        for s in scores
+        if s.method == "theirs"
+        for target in ("bold", "dwi")
+        for k in range(3)
+    ]
+    main = [Score("dwi", "ours", s.subject, s.anatomy, s.metrics) for s in scores if s.method == "ours"]
+
+    monkeypatch.setattr(comparison, "clustered_bootstrap", lambda *_: (0.0, 0.0))  # takes a second a row
+
+    (alone, _), (among, *_) = (compare(s, "ours", seed=0) for s in (scores, scores + more + main))
+
+    assert among["main_p_psnr_db"] == pytest.approx(4 * alone["main_p_psnr_db"])
+
+
 def test_pairs_belong_together_by_subject_and_not_by_order(scores):
     shuffled = [scores[i] for i in np.random.default_rng(1).permutation(len(scores))]
 
@@ -79,6 +106,9 @@ def test_the_table_of_means(scores):
 
     assert header.split("\t")[:5] == ["target", "method", "n", "psnr_db", "sharpness"]
     assert theirs.split("\t")[5:7] == ["n/a", "0.50 [0.50, 0.50]"]
+    assert header.split("\t")[8:] == ["main_p_psnr_db", "main_p_sharpness"]
+    assert 0 < float(theirs.split("\t")[8]) < 1e-6
+    assert ours.split("\t")[8:] == ["n/a", "n/a"]
     assert ours.split("\t")[5:7] == ["0.900 [0.900, 0.900]", "0.00 [0.00, 0.00]"]
 
 

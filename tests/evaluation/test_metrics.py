@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import fourier_gaussian, gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from sklearn.metrics import normalized_mutual_info_score
 
 from pds_bids.evaluation.metrics import (
     DATA_RANGE,
@@ -13,12 +14,15 @@ from pds_bids.evaluation.metrics import (
     clustered_bootstrap,
     coverage,
     mae,
+    mae_of_rois,
+    nmi,
     psnr,
     sharpness,
     ssim,
+    whole_psnr,
 )
 
-METRICS = pytest.mark.parametrize("metric", [psnr, mae, ssim], ids=lambda f: f.__name__)
+METRICS = pytest.mark.parametrize("metric", [psnr, whole_psnr, mae, nmi, ssim], ids=lambda f: f.__name__)
 
 
 @pytest.fixture
@@ -71,6 +75,47 @@ def test_mae_by_hand(mask):
     assert mae(x, np.where(mask, 0.25, 9.0), mask) == 0.25
 
 
+@given(st.integers(0, 99), st.floats(0.1, 1))
+def test_air_inflates_the_psnr_by_the_fraction_of_the_brain(seed, share):
+    random = np.random.default_rng(seed)
+    x, y = random.uniform(0, 2, (2, 6, 5, 4))
+    mask = random.permutation(x.size).reshape(x.shape) < share * x.size
+
+    expected = psnr(x, y, mask) - 10 * np.log10(mask.mean())
+
+    assert whole_psnr(x, y, mask) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_bins", [8, 64])
+def test_nmi_agrees_with_scikit_learn(truth, estimate, mask, n_bins):
+    edges = np.linspace(0, DATA_RANGE, n_bins + 1)[1:-1]
+    codes = [np.digitize(volume[mask].astype(float), edges) for volume in (truth, estimate)]
+
+    expected = normalized_mutual_info_score(*codes)
+
+    assert nmi(truth, estimate, mask, n_bins=n_bins) == pytest.approx(expected, rel=1e-9)
+
+
+def test_nmi_ignores_contrast(truth, mask):
+    noise = np.random.default_rng(3).uniform(0, 2, truth.shape)
+
+    assert nmi(2 - truth, truth, mask, n_bins=8) == pytest.approx(1)
+    assert nmi(noise, truth, mask, n_bins=8) < 0.05
+    assert nmi(0 * truth, truth, mask) == pytest.approx(0)
+    assert nmi(0 * truth, 0 * truth, mask) == 1
+
+
+def test_mae_of_each_roi(truth, estimate, mask):
+    labels = np.where(mask, np.arange(mask.size).reshape(mask.shape) % 4, 0)
+    labels[labels == 2] = 0
+
+    first, second, third, fourth = mae_of_rois(estimate, truth, labels, n_rois=4)
+
+    assert first == pytest.approx(mae(estimate, truth, labels == 1))
+    assert third == pytest.approx(mae(estimate, truth, labels == 3))
+    assert np.isnan([second, fourth]).all()
+
+
 @METRICS
 def test_only_the_mask_counts(metric, truth, estimate, mask):
     elsewhere = np.where(mask, estimate, 1e6)
@@ -86,10 +131,10 @@ def test_which_is_which_does_not_matter(metric, truth, estimate, mask):
 def test_the_truth_is_perfect(truth, mask):
     assert psnr(truth, truth, mask) == float("inf")
     assert mae(truth, truth, mask) == 0
-    assert ssim(truth, truth, mask) == pytest.approx(1)
+    assert ssim(truth, truth, mask) == nmi(truth, truth, mask) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("metric", "better"), [(psnr, 1), (ssim, 1), (mae, -1)])
+@pytest.mark.parametrize(("metric", "better"), [(psnr, 1), (nmi, 1), (ssim, 1), (mae, -1)])
 def test_more_noise_is_worse(metric, better, truth, mask, random):
     noise = random.standard_normal(truth.shape)
 
