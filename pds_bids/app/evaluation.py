@@ -144,7 +144,7 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
 
     from pds_bids.evaluation.comparison import compare, means_table, subjects_table
     from pds_bids.models.checkpoint import load_checkpoint
-    from pds_bids.synthesis.pipeline import resolve_device
+    from pds_bids.models.device import resolve_device
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     if out.suffix == ".json":

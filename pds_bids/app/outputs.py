@@ -30,7 +30,7 @@ from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE, Volume
 from pds_bids.prep.registration import to_atlas, to_native
 from pds_bids.prep.source import Prepared
 from pds_bids.prep.transforms import write_transforms
-from pds_bids.synthesis.pipeline import Synthesised
+from pds_bids.synthesis.result import Synthesised
 
 RESOLUTION = "2 mm isotropic, 80 x 96 x 88 voxels"
 RELATIVE_UNITS = "relative: 1 is the median of the brain; clipped to [0, 2]"

@@ -19,7 +19,7 @@ from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
 from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
 from pds_bids.report.page import ParticipantPage, Section, render_participant
-from pds_bids.synthesis.pipeline import Synthesised
+from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -71,7 +71,7 @@ def run(
     int
         0.
     """
-    from pds_bids.synthesis.pipeline import resolve_device
+    from pds_bids.models.device import resolve_device
 
     maps = [] if label_maps_dir is None else label_maps(label_maps_dir, at_least=1)
     visits = study.visits()

@@ -86,7 +86,7 @@ def run(order: Order) -> int:
     int
         Exit code.
     """
-    from pds_bids.synthesis.pipeline import resolve_device
+    from pds_bids.models.device import resolve_device
     from pds_bids.training.distributed import team
 
     with team(resolve_device(order.device)) as crew, _quiet(not crew.leads):

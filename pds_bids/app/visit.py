@@ -26,7 +26,8 @@ from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import prepare
-from pds_bids.synthesis.pipeline import Synthesised, Synthesiser
+from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.result import Synthesised
 
 logger = logging.getLogger(__name__)
 

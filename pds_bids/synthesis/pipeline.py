@@ -12,89 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pds_bids.core.config import SynthesisConfig
-from pds_bids.core.errors import PdsError, TemporaryError, UsageError
+from pds_bids.core.errors import PdsError, TemporaryError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
 from pds_bids.models.denoiser import draw
+from pds_bids.models.device import resolve_device
+from pds_bids.synthesis.result import Draws, Synthesised, SynthesisRecord
 
 TOP = 2.0
 """Relative intensities lie in [0, 2]."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SynthesisRecord:
-    """How a volume was made: what its sidecar says. `steps` are those of each draw, None without draws."""
-
-    model: str
-    model_version: str
-    weights_sha256: str
-    training_data: str
-    source: Modality
-    target: Modality
-    t1w_context: bool
-    num_samples: int
-    steps: int | None
-    seed: int
-    device: str
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Samples of the diffusion model, in relative units on the model grid; one alone has no sd."""
-
-    volumes: tuple[Volume, ...]
-    mean: Volume
-    sd: Volume | None
-
-
-@dataclass(frozen=True)
-class Synthesised:
-    """The missing volume on the model grid.
-
-    Attributes
-    ----------
-    volume
-        Point estimate in units of the brain's median, [0, 2]; zero outside the mask.
-    sd
-        Calibrated standard deviation of its error, same units.
-    draws
-        None unless samples were asked for.
-    outlier_score
-        How unlike the training scans the source is; about 1 for one of them.
-    outlier_limit
-        The score that few calibration scans exceed.
-    record
-        How it was made.
-    """
-
-    volume: Volume
-    sd: Volume
-    draws: Draws | None
-    outlier_score: float
-    outlier_limit: float
-    record: SynthesisRecord
-
-
-def resolve_device(name: str) -> str:
-    """`auto` is a GPU where torch sees one, else the CPU.
-
-    Raises
-    ------
-    UsageError
-        If a device that was asked for is absent.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda"):
-        index = int(name.partition(":")[2] or 0)
-        if index >= torch.cuda.device_count():
-            raise UsageError(
-                f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; use --device cpu"
-            )
-    return name
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pds_bids.app.visit import unusual_source
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.prep.intensity import IntensityScale
-from pds_bids.synthesis.pipeline import Synthesised, SynthesisRecord
+from pds_bids.synthesis.result import Synthesised, SynthesisRecord
 from pds_bids.training.data import model_units
 
 

@@ -13,8 +13,9 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.device import resolve_device
 from pds_bids.models.refine import RefinerConfig
-from pds_bids.synthesis.pipeline import Synthesiser, resolve_device
+from pds_bids.synthesis.pipeline import Synthesiser
 
 POINT = SynthesisConfig(num_samples=0)
 DRAWS = SynthesisConfig(num_samples=2, steps=2, seed=5)
