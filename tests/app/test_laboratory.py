@@ -53,7 +53,7 @@ def test_real_label_maps_hold_every_structure(shared_data: Path) -> None:
 def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint, table, preset = (tmp_path / name for name in ("tiny.safetensors", "table.tsv", "mine.toml"))
     bundled = Path(training.__file__).parents[1] / "presets" / "tiny.toml"
-    preset.write_text(bundled.read_text() + "on_the_fly = true\n")
+    preset.write_text(bundled.read_text() + "on_the_fly = true\npeople = false\n")
     order = training.Order(str(preset), maps, checkpoint, 0.2, "cpu")
     assert training.run(order) == 0
     assert capsys.readouterr().out.endswith(f"{checkpoint} is complete\n")
