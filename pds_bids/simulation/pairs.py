@@ -118,13 +118,6 @@ class _Interior:
     sulcal: Tensor
 
 
-def simulate_pair(
-    structures: Tensor, generator: torch.Generator, sd_mm: float = 3.0, person: Person | None = None
-) -> Pair:
-    """Both modalities of one random variant of an anatomy: `simulate_pairs` of one."""
-    return simulate_pairs(structures, generator, 1, sd_mm, person)[0]
-
-
 def simulate_pairs(
     structures: Tensor,
     generator: torch.Generator,

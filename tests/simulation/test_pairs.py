@@ -9,12 +9,12 @@ from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
 from pds_bids.simulation.field import field_map
 from pds_bids.simulation.masks import closing
-from pds_bids.simulation.pairs import Pair, simulate_pair, simulate_pairs
+from pds_bids.simulation.pairs import Pair, simulate_pairs
 from pds_bids.simulation.smoothing import gaussian_blur
 
 
 def simulated(phantom: torch.Tensor, seed: int, sd_mm: float = 3.0) -> Pair:
-    return simulate_pair(phantom, torch.Generator().manual_seed(seed), sd_mm)
+    return simulate_pairs(phantom, torch.Generator().manual_seed(seed), 1, sd_mm)[0]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 from pds_bids.core.modality import Modality
 from pds_bids.models.microstructure import MrConfig
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
-from pds_bids.simulation.pairs import simulate_pair
+from pds_bids.simulation.pairs import simulate_pairs
 from pds_bids.training.data import make_batch
 from pds_bids.training.distributed import Team
 from pds_bids.training.finish import predict
@@ -28,7 +28,7 @@ def test_a_pair_is_simulated_where_its_generator_lives(device):
     head = torch.full(FINE_SHAPE, int(Structure.AIR), dtype=torch.uint8, device=device)
     head[30:130, 30:160, 30:150] = int(Structure.WHITE)
 
-    pair = simulate_pair(head, torch.Generator(device).manual_seed(0))
+    pair = simulate_pairs(head, torch.Generator(device).manual_seed(0), 1)[0]
 
     images = (*pair.sources.values(), *pair.targets.values())
     for tensor in (*images, *pair.masks.values(), pair.tissue, pair.structures):
