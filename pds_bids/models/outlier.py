@@ -32,9 +32,6 @@ SMALLEST_SD = 1e-3
 SMALLEST_SHARE = 1e-4
 """Of the identity in a covariance: the formula leaves none to two scans, and theirs cannot be inverted."""
 
-LARGEST = torch.finfo(torch.float16).max
-"""What a checkpoint can hold: two training scans that hardly differ would whiten by more."""
-
 LIMIT_LEVEL = 0.95
 """Share of calibration scans below the limit: a few tens of them cannot tell of the last 1 %."""
 
@@ -143,10 +140,9 @@ class OutlierScore(nn.Module):
         views = (centred / sd).split(self.sizes, dim=1)
         whitening = torch.block_diag(*(_whitening(view) for view in views)) / sd
         self.centre[source] = features.mean(0).float()
-        self.whitening[source] = whitening.float().clamp(-LARGEST, LARGEST)
+        self.whitening[source] = whitening.float()
         which = torch.full((len(calibration_NF),), source, device=self.limit.device)
-        usual = self._distances(calibration_NF, which).quantile(LIMIT_LEVEL, dim=0)
-        self.usual[source] = usual.clamp(max=LARGEST)
+        self.usual[source] = self._distances(calibration_NF, which).quantile(LIMIT_LEVEL, dim=0)
         self.limit[source] = self(calibration_NF, which).quantile(LIMIT_LEVEL)
 
     def forward(self, features_BF: Tensor, source_B: Tensor) -> Tensor:

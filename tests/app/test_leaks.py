@@ -261,7 +261,7 @@ def trap_of_sessions(
     visits = [PairFiles(label(person, session), session, {}) for person in everybody for session in "abc"]
     monkeypatch.setattr(cohort, "find_pairs", lambda _: visits)
     monkeypatch.setattr(cohort.DerivativePairs, "get", lambda *_: None)
-    parts = cohort.load_cohort(tmp_path, None, tmp_path / "mine.safetensors", seed=0).parts
+    parts = cohort.load_cohort(tmp_path, None, seed=0).parts
     people = [{subject[:2] for subject in pairs.subjects} for pairs in parts.values()]
     assert sum(len(pairs) for pairs in parts.values()) == len(visits)
     assert all(people)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -18,12 +20,12 @@ def reference() -> Reference:
 
 @pytest.mark.parametrize("shrunk", [1.0, 0.4])
 def test_an_sd_that_is_too_small_shows_in_the_coverage(reference: Reference, shrunk: float) -> None:
-    scale = 0.1
-    error = np.random.default_rng(0).laplace(0, scale, reference.volume.data.shape)
+    true_sd, width = 0.1, NormalDist().inv_cdf(0.9)
+    error = np.random.default_rng(0).normal(0, true_sd, reference.volume.data.shape)
     estimate = reference.volume.like(reference.volume.data + error)
-    sd = estimate.like(np.full(error.shape, shrunk * scale * 2**0.5))
+    sd = estimate.like(np.full(error.shape, shrunk * true_sd))
     (row,) = score(reference, [Candidate("pds", estimate, sd)], Modality.DWI)
-    assert row["coverage_80"] == pytest.approx(1 - 0.2**shrunk, abs=0.02)  # 1 - exp(-shrunk ln 5)
+    assert row["coverage_80"] == pytest.approx(2 * NormalDist().cdf(shrunk * width) - 1, abs=0.02)
 
 
 def test_one_row_per_candidate_and_no_coverage_without_an_sd(reference: Reference) -> None:
