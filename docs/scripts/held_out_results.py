@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pds_bids.app.modelcard import interval_text
 from pds_bids.models.checkpoint import annotate
 
 TABLES: Mapping[str, Mapping[str, int]] = {
@@ -28,20 +29,12 @@ TABLES: Mapping[str, Mapping[str, int]] = {
 """Columns of each table and their decimal places; rows without any of them are left out."""
 
 
-def cell(interval: Sequence[float] | None, digits: int) -> str:
-    """`mean [low, high]`."""
-    if interval is None:
-        return "n/a"
-    mean, low, high = (f"{value:.{digits}f}" for value in interval)
-    return f"{mean} [{low}, {high}]"
-
-
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, int]) -> str:
     """Tab-separated."""
     lines = [("target", "method", "n", *columns)]
     for row in rows:
         if any(row[name] is not None for name in columns):
-            cells = (cell(row[name], digits) for name, digits in columns.items())
+            cells = (interval_text(row[name], digits) for name, digits in columns.items())
             lines.append((row["target"], row["method"], str(row["n"]), *cells))
     return "".join("\t".join(line) + "\n" for line in lines)
 

@@ -126,7 +126,12 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = [name for name in SCORES if any(row.get(name) for row in rows)]
     table = [["target", "method", "n", *columns]]
     table += [
-        [row["target"], row["method"], str(row["n"]), *(_interval(row.get(c), SCORES[c]) for c in columns)]
+        [
+            row["target"],
+            row["method"],
+            str(row["n"]),
+            *(interval_text(row.get(c), SCORES[c]) for c in columns),
+        ]
         for row in rows
     ]
     return [
@@ -137,7 +142,8 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _interval(value: Sequence[float] | None, digits: int) -> str:
+def interval_text(value: Sequence[float] | None, digits: int) -> str:
+    """`mean [low, high]`, or n/a."""
     if value is None:
         return "n/a"
     mean, low, high = (f"{number:.{digits}f}" for number in value)

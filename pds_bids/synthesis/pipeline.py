@@ -93,9 +93,10 @@ class Synthesiser:
         brain = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
         try:
             context = self._context(t1w)
-            image, sd = self._point_estimate(source, target, context)
-            draws = self._draws(source, brain, target, context, config, seed) if config.num_samples else None
-            score, limit = self._outlier_score(source, brain, target)
+            bands = self._bands(source, target)
+            image, sd = self._point_estimate(bands, target, context)
+            draws = self._draws(bands, brain, target, context, config, seed) if config.num_samples else None
+            score, limit = self._outlier_score(bands, brain, target)
         except torch.cuda.OutOfMemoryError as error:
             raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
         volume, sd_volume = self._inside(image + 1, brain, TOP), self._inside(sd, brain)
@@ -119,25 +120,25 @@ class Synthesiser:
         return self.model.context(image, torch.tensor([t1w is not None], device=self.device))
 
     @torch.inference_mode()
-    def _point_estimate(self, source: Volume, target: Modality, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _point_estimate(self, bands: Tensor, target: Modality, context: Tensor) -> tuple[Tensor, Tensor]:
         """(X, Y, Z) refined one-step estimate in [-1, 1], and its sd."""
         index = torch.tensor([_index(target)], device=self.device)
-        _, refined = self.model.refined(self._bands(source, target), index, context)
+        _, refined = self.model.refined(bands, index, context)
         image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
         return image[0, 0], self.model.error_sd(refined, index)[0, 0]
 
     @torch.inference_mode()
-    def _outlier_score(self, source: Volume, brain: Tensor, target: Modality) -> tuple[float, float]:
+    def _outlier_score(self, bands: Tensor, brain: Tensor, target: Modality) -> tuple[float, float]:
         """The score of a source, and the limit of its modality."""
         index = torch.tensor([_index(target.other)], device=self.device)
-        features = self.model.features(self._bands(source, target), brain[None, None], index)
+        features = self.model.features(bands, brain[None, None], index)
         score = self.model.outlier(features, index)
         return float(score), float(self.model.outlier.limit[index])
 
     @torch.inference_mode()
     def _draws(
         self,
-        source: Volume,
+        bands: Tensor,
         brain: Tensor,
         target: Modality,
         context: Tensor,
@@ -146,7 +147,7 @@ class Synthesiser:
     ) -> Draws:
         generator = torch.Generator().manual_seed(seed)
         volumes = [
-            self._inside(self._draw(source, target, context, config.steps, generator) + 1, brain, TOP)
+            self._inside(self._draw(bands, target, context, config.steps, generator) + 1, brain, TOP)
             for _ in range(config.num_samples)
         ]
         stack = np.stack([v.data for v in volumes])
@@ -154,10 +155,10 @@ class Synthesiser:
         return Draws(tuple(volumes), _volume(stack.mean(axis=0)), sd)
 
     def _draw(
-        self, source: Volume, target: Modality, context: Tensor, steps: int, generator: torch.Generator
+        self, bands: Tensor, target: Modality, context: Tensor, steps: int, generator: torch.Generator
     ) -> Tensor:
         """(X, Y, Z) one sample in [-1, 1], not refined."""
-        bands, index = self._bands(source, target), torch.tensor([_index(target)], device=self.device)
+        index = torch.tensor([_index(target)], device=self.device)
         noise = torch.randn((1, *bands.shape), generator=generator).to(self.device)
         sample = draw(self.model.denoiser, bands, index, context, noise, steps)[0]
         return self.model.subbands.merge_one(sample, index)[0, 0]
