@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
-import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pds_bids.app import methods
-from pds_bids.app.anatomies import aligned_structures, label_maps
-from pds_bids.app.bank import simulate_bank
 from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Case, Contestant, Prediction
-from pds_bids.app.provenance import now, software_versions
+from pds_bids.app.testbed import maps_of, provenance, refuse_leaks, simulated_people
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
@@ -109,23 +104,6 @@ class Plan:
             taken.add(rival.row)
 
 
-def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
-    """Label maps that the checkpoint's card lists as `part` of its split.
-
-    Raises
-    ------
-    UsageError
-        If the card names no split, or the folder lacks its maps.
-    """
-    paths = {path.name: path for path in label_maps(folder)}
-    listed = checkpoint.card.get("split", {}).get(part, [])
-    chosen = {name: paths[name] for name in listed if name in paths}
-    if not chosen:
-        known = ", ".join(listed) or "its card names none"
-        raise UsageError(f"--label-maps {folder}: holds none of the model's {part} maps ({known})")
-    return chosen
-
-
 def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     """Write a table of means with 95 % confidence intervals, one row a method and direction.
 
@@ -159,48 +137,20 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     refuse_leaks(checkpoints, set(test))
     with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
         contestants = list(_contestants(plan, checkpoints, label_maps_dir, Path(folder) / "fit"))
-        bank = _simulated(test, plan.n_subjects, Path(folder) / "test", derived_seed(plan.seed, "evaluate"))
+        bank = simulated_people(
+            test, plan.n_subjects, Path(folder) / "test", derived_seed(plan.seed, "evaluate")
+        )
         start = time.monotonic()
         scores = list(scored(bank, contestants, plan.seed))
         seconds = (time.monotonic() - start) / len(bank)
     rows = compare(scores, MAIN, plan.seed)
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
-    about = provenance(plan, checkpoints, test) | {"device": where, "seconds_per_subject": round(seconds, 1)}
+    settings = asdict(plan) | {"test_maps": list(test), "main": MAIN, "device": where}
+    about = provenance(settings, checkpoints) | {"seconds_per_subject": round(seconds, 1)}
     write_json(out.with_suffix(".json"), about | {"rows": rows})
     print(table, end="")
     return 0
-
-
-def provenance(plan: Plan, checkpoints: Mapping[str, Checkpoint], test: Iterable[str]) -> dict[str, Any]:
-    """How the numbers came about."""
-    return {
-        "created": now().isoformat(timespec="seconds"),
-        "command": shlex.join(["pds-model", *sys.argv[1:]]),
-        **asdict(plan),
-        "test_maps": list(test),
-        "weights_sha256": {name: checkpoint.sha256 for name, checkpoint in checkpoints.items()},
-        "main": MAIN,
-        "machine": platform.machine(),
-        "threads": len(os.sched_getaffinity(0)),
-        "software": software_versions(),
-    }
-
-
-def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
-    """No model may be scored on what it was trained or calibrated on.
-
-    Raises
-    ------
-    UsageError
-        If the card of one lists a test map among those.
-    """
-    for name, checkpoint in checkpoints.items():
-        parts = checkpoint.card.get("split", {})
-        seen = test & {*parts.get("train", []), *parts.get("calibration", [])}
-        if seen:
-            maps = ", ".join(sorted(seen))
-            raise UsageError(f"--compare {name}: was trained or calibrated on test maps of --model ({maps})")
 
 
 def _contestants(
@@ -216,18 +166,13 @@ def _contestants(
     if plan.baselines and plan.n_fit:
         maps = maps_of(main, "train", label_maps_dir)
         chosen = dict(list(maps.items())[: plan.n_fit])
-        yield methods.fitted_baselines(_simulated(chosen, plan.n_fit, folder, derived_seed(plan.seed, "fit")))
+        yield methods.fitted_baselines(
+            simulated_people(chosen, plan.n_fit, folder, derived_seed(plan.seed, "fit"))
+        )
     for rival in plan.rivals:
         yield methods.network(checkpoints[rival.model].model, {rival.row: rival.kind})
     rows = {row: kind for row, kind in MAIN_ROWS.items() if kind in plan.methods or row == MAIN}
     yield methods.network(main.model, rows)
-
-
-def _simulated(maps: Mapping[str, Path], n: int, folder: Path, seed: int) -> PairBank:
-    """At least `n` pairs of people of all ages and diagnoses, equally many of each anatomy."""
-    processes = len(os.sched_getaffinity(0))
-    anatomies = {k: aligned_structures(path, processes) for k, path in enumerate(maps.values())}
-    return simulate_bank(anatomies, -(-n // len(anatomies)), folder, seed, processes, people=True)
 
 
 def scored(bank: PairBank, contestants: Sequence[Contestant], seed: int) -> Iterator[Score]:

@@ -93,7 +93,7 @@ class PdsModel(nn.Module):
         self.places.copy_(torch.from_numpy(pattern.places()))
 
     def context(self, t1w_B1XYZ: Tensor, has_t1w_B: Tensor, flipped_B: Tensor | None = None) -> Tensor:
-        """What the denoiser is told besides the modalities: where it is, what the place is like, the T1w.
+        """What the networks are told besides the modalities: where it is, what the place is like, the T1w.
 
         Parameters
         ----------
@@ -128,7 +128,8 @@ class PdsModel(nn.Module):
         """
         with torch.no_grad():
             estimate, source = point_estimate(self.denoiser, bands_BMKXYZ, target_B, context_BCXYZ)
-        return estimate, self.refiner(estimate, source, torch.zeros_like(estimate), target_B)
+        nothing = torch.zeros_like(estimate)
+        return estimate, self.refiner(estimate, source, nothing, target_B, context_BCXYZ)
 
     def features(self, bands_BMKXYZ: Tensor, mask_B1XYZ: Tensor, source_B: Tensor) -> Tensor:
         """(B, F) what `outlier` scores (see `source_features`)."""

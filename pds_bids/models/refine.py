@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pds_bids.models.blocks import UNet
-from pds_bids.models.denoiser import BANDS, coordinates
+from pds_bids.models.denoiser import BANDS, N_CONTEXT, coordinates
 
 TISSUES = ("grey matter", "white matter", "CSF", "other")
 
@@ -54,7 +54,7 @@ class Refined(NamedTuple):
 
 
 class TissueRefiner(nn.Module):
-    """Residual correction of the estimated target from estimate, source, and the tissues seen in both.
+    """Residual correction of the estimated target from estimate, source, context, and the tissues seen.
 
     One projector maps the sub-bands of either modality to tissue logits, so that both modalities meet in one
     tissue space. `target_index` (B,) tells the network which modality it refines.
@@ -71,7 +71,7 @@ class TissueRefiner(nn.Module):
             nn.Conv3d(c, N_TISSUES, 1),
         )
         self.unet = UNet(
-            c_in=2 * BANDS + 2 * N_TISSUES + BANDS + 1 + 3,
+            c_in=2 * BANDS + 2 * N_TISSUES + BANDS + 1 + N_CONTEXT,
             c_out=2 * BANDS,
             channels=config.channels,
             blocks=config.blocks,
@@ -85,14 +85,14 @@ class TissueRefiner(nn.Module):
 
     def features(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
         """(B, C, X, Y, Z) of the tissue space: what the tissue logits are a linear function of."""
-        return self.projector[:-1](torch.cat([bands_BKXYZ, *self._place(bands_BKXYZ, modality_B)], dim=1))
+        where = coordinates(tuple(bands_BKXYZ.shape[2:]), bands_BKXYZ).expand(
+            len(bands_BKXYZ), -1, -1, -1, -1
+        )
+        return self.projector[:-1](torch.cat([bands_BKXYZ, _flag(modality_B, bands_BKXYZ), where], dim=1))
 
-    @staticmethod
-    def _place(like: Tensor, modality_B: Tensor) -> tuple[Tensor, Tensor]:
-        flag = modality_B.to(like.dtype).view(-1, 1, 1, 1, 1).expand(-1, 1, *like.shape[2:])
-        return flag, coordinates(tuple(like.shape[2:]), like).expand(like.shape[0], -1, -1, -1, -1)
-
-    def forward(self, estimate: Tensor, source: Tensor, spread: Tensor, target_index: Tensor) -> Refined:
+    def forward(
+        self, estimate: Tensor, source: Tensor, spread: Tensor, target_index: Tensor, context_BCXYZ: Tensor
+    ) -> Refined:
         """Refine.
 
         Parameters
@@ -104,13 +104,20 @@ class TissueRefiner(nn.Module):
             estimate.
         target_index
             (B,) 0 or 1: position of the target in `Modality`.
+        context_BCXYZ
+            What the denoiser is told too (see `PdsModel.context`).
         """
         seen = self.tissues(source, 1 - target_index)
         guess = self.tissues(estimate, target_index)
         inputs = [estimate, source, spread, F.softmax(seen, 1), F.softmax(guess, 1)]
-        out = self.unet(torch.cat([*inputs, *self._place(estimate, target_index)], dim=1))
+        out = self.unet(torch.cat([*inputs, _flag(target_index, estimate), context_BCXYZ], dim=1))
         refined = estimate + out[:, :BANDS]
         return Refined(refined, out[:, BANDS:] + LOG_SCALE_START, (seen, self.tissues(refined, target_index)))
+
+
+def _flag(modality_B: Tensor, like: Tensor) -> Tensor:
+    """(B, 1, X, Y, Z) which modality it is, everywhere."""
+    return modality_B.to(like.dtype).view(-1, 1, 1, 1, 1).expand(-1, 1, *like.shape[2:])
 
 
 def blocks_to_voxels(channels_BKXYZ: Tensor) -> Tensor:

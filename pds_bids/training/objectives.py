@@ -206,4 +206,4 @@ def _refined(
     rows = torch.arange(len(batch.target), device=samples.device)
     source = bands_BMKXYZ[rows, 1 - batch.target]
     estimate, spread = mean_and_spread(samples)
-    return model.refiner(estimate, source, spread, batch.target)
+    return model.refiner(estimate, source, spread, batch.target, context)

@@ -151,5 +151,5 @@ class RefinerObjective(Objective):
         bands = self.model.subbands.split(batch.images)
         context = self.model.context(batch.t1w, batch.has_t1w)
         estimate, source = point_estimate(self.model.denoiser, bands, batch.target, context)
-        refined = network(estimate, source, torch.zeros_like(estimate), batch.target)
+        refined = network(estimate, source, torch.zeros_like(estimate), batch.target, context)
         return self.model.subbands.merge_one(refined.bands_BKXYZ, batch.target)

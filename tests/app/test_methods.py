@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pds_bids.app import methods
-from pds_bids.app.evaluation import Plan, Rival, measured, refuse_leaks, run, scored
+from pds_bids.app.evaluation import Plan, Rival, measured, run, scored
 from pds_bids.app.methods import (
     KINDS,
     MAIN,
@@ -22,6 +22,7 @@ from pds_bids.app.methods import (
     network,
     unfitted_baselines,
 )
+from pds_bids.app.testbed import refuse_leaks
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID

@@ -67,7 +67,7 @@ def test_the_refiner_sees_the_mean_and_the_spread_of_draws(small, number, monkey
 
     objective(step, range(2), 0.5).backward()
 
-    estimate, source, spread, _ = seen[0]
+    estimate, source, spread, *_ = seen[0]
     assert estimate.shape == source.shape == spread.shape == (2, 8, 8, 8, 8)
     assert bool(spread.any()) == (number == 4)
     assert all(p.grad is None for p in objective.model.denoiser.parameters())
