@@ -145,6 +145,18 @@ def simulate_pairs(
     return [_scanned(body, generator) for _ in range(n)]
 
 
+def repeated_targets(
+    structures: Tensor, generator: torch.Generator, n: int, person: Person
+) -> tuple[list[dict[Modality, Tensor]], Tensor]:
+    """`Pair.targets` of one subject, scanned `n` times: what differs in them, nothing could predict.
+
+    Other parameters are those of `simulate_pairs`; the second tensor is the (X, Y, Z) share of the brain.
+    """
+    body = _body(*_anatomy(structures, generator, 3.0, person))
+    interior = _interior(body, generator)
+    return [_targets(body, interior, generator) for _ in range(n)], body.fractions.sum(0)
+
+
 def _anatomy(
     structures: Tensor, generator: torch.Generator, sd_mm: float, person: Person | None
 ) -> tuple[Tensor, TissueProperties]:
@@ -179,19 +191,34 @@ def _interior(body: _Body, generator: torch.Generator) -> _Interior:
 def _scanned(body: _Body, generator: torch.Generator) -> Pair:
     interior = _interior(body, generator)
 
-    def image(values: Tensor, scan: Acquisition) -> Tensor:
-        moment = _moment(values, body.cells, interior, scan, generator)
-        return _acquire(moment, interior.field, scan, generator)
+    def source(modality: Modality) -> Tensor:
+        scan = random_acquisition(modality, generator)
+        return spoiled(_weighted(modality, scan, body, interior, generator), generator)
 
-    def weighted(modality: Modality, scan: Acquisition) -> Tensor:
-        return image(magnetisation(modality, body.cells.tissue, body.cells.structure, scan), scan)
-
-    sources = {m: spoiled(weighted(m, random_acquisition(m, generator)), generator) for m in Modality}
-    targets = {m: weighted(m, reference_acquisition(m, generator)) for m in Modality}
+    sources = {m: source(m) for m in Modality}
+    targets = _targets(body, interior, generator)
     masks = {m: brain_mask(body.brain, sources[m], generator) for m in Modality}
-    anatomical = random_t1w(generator)
-    t1w = image(t1w_magnetisation(body.cells.tissue, anatomical), anatomical)
+    scan = random_t1w(generator)
+    t1w = _image(t1w_magnetisation(body.cells.tissue, scan), body, interior, scan, generator)
     return Pair(sources, targets, masks, t1w, body.fractions, body.structures)
+
+
+def _targets(body: _Body, interior: _Interior, generator: torch.Generator) -> dict[Modality, Tensor]:
+    return {m: _weighted(m, reference_acquisition(m, generator), body, interior, generator) for m in Modality}
+
+
+def _weighted(
+    modality: Modality, scan: Acquisition, body: _Body, interior: _Interior, generator: torch.Generator
+) -> Tensor:
+    values = magnetisation(modality, body.cells.tissue, body.cells.structure, scan)
+    return _image(values, body, interior, scan, generator)
+
+
+def _image(
+    values: Tensor, body: _Body, interior: _Interior, scan: Acquisition, generator: torch.Generator
+) -> Tensor:
+    moment = _moment(values, body.cells, interior, scan, generator)
+    return _acquire(moment, interior.field, scan, generator)
 
 
 def _moment(

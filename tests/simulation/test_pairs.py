@@ -7,9 +7,10 @@ from scipy import ndimage
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_SHAPE, Structure
+from pds_bids.simulation.disease import draw_anybody
 from pds_bids.simulation.field import field_map
 from pds_bids.simulation.masks import closing
-from pds_bids.simulation.pairs import Pair, simulate_pairs
+from pds_bids.simulation.pairs import Pair, repeated_targets, simulate_pairs
 from pds_bids.simulation.smoothing import gaussian_blur
 
 
@@ -153,3 +154,13 @@ def test_closing_agrees_with_scipy(generator):
     assert torch.equal(closed[inner], torch.from_numpy(padded)[inner])
     assert (closed >= mask).all()
     assert closed.sum() > mask.sum()
+
+
+def test_the_same_subject_scanned_again_differs_little(phantom):
+    generator = torch.Generator().manual_seed(3)
+    scans, brain = repeated_targets(phantom, generator, 2, draw_anybody(generator))
+    inside = brain > 0.5
+
+    for modality in Modality:
+        first, again = (scan[modality][inside] for scan in scans)
+        assert 0.8 < torch.corrcoef(torch.stack([first, again]))[0, 1] < 0.999
