@@ -163,4 +163,4 @@ def test_the_same_subject_scanned_again_differs_little(phantom):
 
     for modality in Modality:
         first, again = (scan[modality][inside] for scan in scans)
-        assert 0.8 < torch.corrcoef(torch.stack([first, again]))[0, 1] < 0.999
+        assert 0.5 < torch.corrcoef(torch.stack([first, again]))[0, 1] < 0.99
