@@ -4,6 +4,10 @@ project = "pds-bids"
 author = copyright = "The pds-bids developers"
 release = metadata.version(project)
 
+extensions = ["sphinx.ext.autodoc", "numpydoc"]
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
 html_theme = "furo"
 exclude_patterns = ["_build"]
 nitpicky = True
