@@ -6,7 +6,7 @@ field, image, noise; blur, misalignment and mask errors are what preprocessing l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,10 @@ SULCAL_MM = 3.0
 """Scale on which sulcal fluid, vessels and membranes take turns."""
 
 
+DrawProtocol = Callable[[Modality, torch.Generator], Acquisition]
+"""How a modality is scanned, with whatever is random about it."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Both modalities of one simulated subject on `MODEL_GRID`, positive values in arbitrary units.
@@ -78,7 +82,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class _Body:
+class Body:
     """What lies in the scanner.
 
     Attributes
@@ -145,15 +149,20 @@ def simulate_pairs(
     sites
         Where sources come from, in turn; from anywhere where none is named.
     """
-    structures, tissue = _anatomy(structures, generator, sd_mm, person)
-    body = _body(structures, tissue)
-    return [_scanned(body, generator, sites[k % len(sites)] if sites else None) for k in range(n)]
+    body = body_of(*grown(structures, generator, sd_mm, person))
+    protocols = [_of_site(site) for site in sites] or [random_acquisition]
+    return [scanned(body, generator, protocols[k % len(protocols)]) for k in range(n)]
 
 
-def _anatomy(
+def _of_site(site: Site) -> DrawProtocol:
+    """What a site runs, whoever comes."""
+    return lambda modality, _: site.acquisition(modality)
+
+
+def grown(
     structures: Tensor, generator: torch.Generator, sd_mm: float, person: Person | None
 ) -> tuple[Tensor, TissueProperties]:
-    """(160, 192, 176) structures and tissue maps."""
+    """(160, 192, 176) structures and tissue maps of a random variant (see `simulate_pairs`)."""
     if person is not None:
         today = condition(person)
         structures, regions = aged_anatomy(structures, today, generator, sd_mm)
@@ -165,13 +174,14 @@ def _anatomy(
     return structures, tissue_properties(generator).at(structures)
 
 
-def _body(structures: Tensor, tissue: TissueProperties) -> _Body:
+def body_of(structures: Tensor, tissue: TissueProperties) -> Body:
+    """What the scanner is given of (160, 192, 176) structures and tissue maps."""
     cells = cells_of(structures, tissue)
     fractions = torch.stack([cells.fraction(*members) for members in TISSUES.values()])
-    return _Body(structures, cells, filled_brain(cells), fractions)
+    return Body(structures, cells, filled_brain(cells), fractions)
 
 
-def _interior(body: _Body, generator: torch.Generator) -> _Interior:
+def _interior(body: Body, generator: torch.Generator) -> _Interior:
     return _Interior(
         field=field_map(generator),
         veins=veins(body.cells.fraction(Structure.SULCAL), generator),
@@ -181,11 +191,11 @@ def _interior(body: _Body, generator: torch.Generator) -> _Interior:
     )
 
 
-def _scanned(body: _Body, generator: torch.Generator, site: Site | None) -> Pair:
+def scanned(
+    body: Body, generator: torch.Generator, protocol: DrawProtocol = random_acquisition
+) -> Pair:
+    """One pair of scans; `protocol` is what the sources are scanned by."""
     interior = _interior(body, generator)
-
-    def source_scan(modality: Modality) -> Acquisition:
-        return site.acquisition(modality) if site else random_acquisition(modality, generator)
 
     def image(values: Tensor, scan: Acquisition) -> Tensor:
         moment = _moment(values, body.cells, interior, scan, generator)
@@ -194,7 +204,7 @@ def _scanned(body: _Body, generator: torch.Generator, site: Site | None) -> Pair
     def weighted(modality: Modality, scan: Acquisition) -> Tensor:
         return image(magnetisation(modality, body.cells.tissue, body.cells.structure, scan), scan)
 
-    sources = {m: spoiled(weighted(m, source_scan(m)), generator) for m in Modality}
+    sources = {m: spoiled(weighted(m, protocol(m, generator)), generator) for m in Modality}
     targets = {m: weighted(m, reference_acquisition(m, generator)) for m in Modality}
     masks = {m: brain_mask(body.brain, sources[m], generator) for m in Modality}
     anatomical = random_t1w(generator)
