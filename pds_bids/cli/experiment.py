@@ -91,3 +91,25 @@ def diagnosis(derivatives: Path | None, label_column: str, **setting: Any) -> in
     from pds_bids.app.experiments.setting import Setting
 
     return diagnosis.run(diagnosis.Plan(derivatives, label_column), Setting(**setting))
+
+
+@experiment.command()
+@in_setting(n_subjects=32)
+@click.option(
+    "--n-challenged",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=12,
+    help="Of these people, those also scanned with lesions, artefacts and unusual protocols.",
+)
+@click.option(
+    "--training-bank",
+    type=_ExistingFolder,
+    help="Pairs that MODEL was trained on.  [default: some of them, simulated again]",
+)
+def trust(n_challenged: int, training_bank: Path | None, **setting: Any) -> int:
+    """Uncertainty, unusual sources, hallucination, memorisation, misaligned references."""
+    from pds_bids.app.experiments import trust
+    from pds_bids.app.experiments.setting import Setting
+
+    return trust.run(trust.Plan(n_challenged, training_bank), Setting(**setting))

@@ -31,9 +31,7 @@ def auroc(usual: Array, unusual: Array) -> float:
     return float(np.mean((v[:, None] > u) + 0.5 * (v[:, None] == u)))
 
 
-def auroc_interval(
-    usual: Array, unusual: Array, cluster: NDArray[np.integer], seed: int
-) -> Interval | None:
+def auroc_interval(usual: Array, unusual: Array, cluster: NDArray[np.integer], seed: int) -> Interval | None:
     """`auroc` with its 95 % confidence interval; a subject is resampled with both of its scores.
 
     Parameters

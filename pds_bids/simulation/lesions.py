@@ -36,7 +36,9 @@ def with_infarct(
     """
     white = (structures == Structure.WHITE).nonzero()
     number = int(torch.rand((), generator=generator, device=generator.device) * len(white))
-    axes = (torch.arange(n, device=structures.device) - c for n, c in zip(FINE_SHAPE, white[number], strict=True))
+    axes = (
+        torch.arange(n, device=structures.device) - c for n, c in zip(FINE_SHAPE, white[number], strict=True)
+    )
     x, y, z = axes
     away_mm = (x[:, None, None] ** 2 + y[:, None] ** 2 + z**2).float().sqrt()
     outline = 1 + 0.15 * smooth_noise(FINE_SHAPE, 16, 1, generator)[0, 0]

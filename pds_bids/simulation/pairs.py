@@ -191,9 +191,7 @@ def _interior(body: Body, generator: torch.Generator) -> _Interior:
     )
 
 
-def scanned(
-    body: Body, generator: torch.Generator, protocol: DrawProtocol = random_acquisition
-) -> Pair:
+def scanned(body: Body, generator: torch.Generator, protocol: DrawProtocol = random_acquisition) -> Pair:
     """One pair of scans; `protocol` is what the sources are scanned by."""
     interior = _interior(body, generator)
 

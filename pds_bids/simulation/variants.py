@@ -70,9 +70,7 @@ VARIANTS: Mapping[str, Variant] = {
     "small-vessel disease": Variant(partial(with_small_vessel_disease, share=0.1)),
     "7 T": Variant(at_7t),
     "long echo": Variant(
-        protocol=partial(
-            outside, said={Modality.BOLD: {"te_ms": 60.0}, Modality.DWI: {"te_ms": 150.0}}
-        )
+        protocol=partial(outside, said={Modality.BOLD: {"te_ms": 60.0}, Modality.DWI: {"te_ms": 150.0}})
     ),
     "b = 4000": Variant(protocol=partial(outside, said={Modality.DWI: {"b_value": 4000.0}})),
 }
