@@ -1,4 +1,4 @@
-"""One body under several circumstances, whatever else is random being the same: what differs is their doing."""
+"""One body under several circumstances, all else that is random being the same."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "b = 4000": Variant(protocol=partial(outside, said={Modality.DWI: {"b_value": 4000.0}})),
 }
-"""By name. Protocols are drawn with echo times of 24 to 35 ms (BOLD) and 65 to 100 ms (DWI), and b up to 2500."""
+"""By name. Training draws echo times of 24 to 35 ms (BOLD) and 65 to 100 ms (DWI), and b up to 2500 s/mm2."""
 
 
 def simulate_variants(

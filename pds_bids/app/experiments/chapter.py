@@ -47,10 +47,8 @@ class Measured:
         """From what `Chapter.measure` gave of each; whoever it gave nothing of is left out."""
         known = [(who, record) for who, record in zip(volunteers, records, strict=True) if record]
         arrays = {name: np.stack([record[name] for _, record in known]) for name in known[0][1]}
-        kind, anatomy = (
-            np.array(values) for values in zip(*((v.kind, v.anatomy) for v, _ in known), strict=True)
-        )
-        return cls(arrays, kind, anatomy, seed)
+        kind = np.array([who.kind for who, _ in known])
+        return cls(arrays, kind, np.array([who.anatomy for who, _ in known]), seed)
 
 
 class Chapter(Protocol):

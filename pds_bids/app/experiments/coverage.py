@@ -1,4 +1,4 @@
-"""Do the intervals hold the share of the errors that they promise, in every tissue and every group?"""
+"""Whether intervals hold the share of the errors that they promise, in every tissue and every group."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def answer(measured: Measured, model: PdsModel) -> Answer:
     everybody = np.ones(len(values), bool)
 
     def row(k: int, p: int, who: NDArray[np.bool_]) -> dict[str, Any]:
-        shares = (
-            interval(values[who, k, p, q], measured.anatomy[who], measured.seed) for q in range(len(LEVELS))
-        )
-        return {f"{level:.0%}": shown(share) for level, share in zip(LEVELS, shares, strict=True)}
+        return {
+            f"{level:.0%}": shown(interval(values[who, k, p, q], measured.anatomy[who], measured.seed))
+            for q, level in enumerate(LEVELS)
+        }
 
     modalities = list(enumerate(Modality))
     tissues = [
@@ -90,7 +90,8 @@ def _finding(modality: Modality, rows: list[dict[str, Any]]) -> str:
     whole, *parts = [row for row in rows if row[level]]
     least, most = (choose(parts, key=lambda row: float(row[level][0])) for choose in (min, max))
     ends = " and ".join(f"{row['seen in the source']} ({text(row[level])})" for row in (least, most))
-    return f"{modality.value}: {level} intervals hold {text(whole[level])} of the errors; the extremes are {ends}."
+    held = f"{level} intervals hold {text(whole[level])} of the errors"
+    return f"{modality.value}: {held}; the extremes are {ends}."
 
 
 def _chart(modality: Modality, values_NPL: NDArray[np.float64]) -> dict[str, Any]:
@@ -99,6 +100,6 @@ def _chart(modality: Modality, values_NPL: NDArray[np.float64]) -> dict[str, Any
     return {
         "kind": "calibration",
         "title": f"Calibration of the uncertainty, {modality.value}",
-        "caption": "Mean share of a person's errors inside central intervals, by the tissue seen in the source.",
+        "caption": "Mean share of the errors inside central intervals, by the tissue seen in the source.",
         "data": {"nominal": list(LEVELS), "series": series},
     }

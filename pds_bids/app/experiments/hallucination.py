@@ -1,4 +1,4 @@
-"""Does an output lean toward the pattern of Alzheimer's disease, or toward the mean, where the truth does not?
+"""Whether outputs lean toward the pattern of a disease, or toward the mean, where the truth does not.
 
 Deviations of ROI means are in standard deviations between people of one group; on the axis of the pattern
 that training estimated (Cohen's d of each ROI), 1 is the whole effect of the disease.
@@ -112,26 +112,28 @@ class Deviations:
         return difference / self.sd_R
 
     def interval(self, values: Floats, who: NDArray[np.bool_]) -> Interval | None:
-        """Mean over some of the people."""
-        return interval(values[who], self.measured.anatomy[who], self.measured.seed)
+        """Mean of the values of some of the people."""
+        return interval(values, self.measured.anatomy[who], self.measured.seed)
 
     def drifts(self) -> list[dict[str, Any]]:
         """A row for each group, and for what each lesion adds in the same people."""
         drift_CN = [along(self.between(MADE, TRUTH, c), self.d_R) for c in range(len(CIRCUMSTANCES))]
         true_CN = [along(self.between(TRUTH, TEMPLATE, c), self.d_R) for c in range(len(CIRCUMSTANCES))]
-        rows = []
-        for kind in KINDS:
-            own = self.measured.kind == kind
-            drift, true = (self.interval(values[0], own) for values in (drift_CN, true_CN))
-            rows.append({"people": kind, "n": int(own.sum()), "drift": shown(drift), "truth": shown(true)})
-        for c, lesion in enumerate(CIRCUMSTANCES[1:], start=1):
-            with_it = np.isfinite(drift_CN[c])
-            drift, true = (self.interval(v[c] - v[0], with_it) for v in (drift_CN, true_CN))
-            name = f"what {lesion} adds, healthy"
-            rows.append(
-                {"people": name, "n": int(with_it.sum()), "drift": shown(drift), "truth": shown(true)}
-            )
-        return rows
+        who = {kind: self.measured.kind == kind for kind in KINDS}
+        rows = {kind: (drift_CN[0][own], true_CN[0][own], own) for kind, own in who.items() if own.any()}
+        for c, lesion in enumerate(LESIONS, start=1):
+            own = np.isfinite(drift_CN[c])
+            drift, true = ((values[c] - values[0])[own] for values in (drift_CN, true_CN))
+            rows[f"what {lesion} adds, healthy"] = drift, true, own
+        return [
+            {
+                "people": name,
+                "n": int(own.sum()),
+                "drift": shown(self.interval(drift, own)),
+                "truth": shown(self.interval(true, own)),
+            }
+            for name, (drift, true, own) in rows.items()
+        ]
 
     def slopes(self) -> dict[str, Interval | None]:
         """Of synthesised on true deviations from the template: 1 is faithful, 0 always the mean."""
@@ -147,28 +149,29 @@ class Deviations:
 def _findings(
     modality: Modality, rows: Sequence[Mapping[str, Any]], slopes: Mapping[str, Interval | None]
 ) -> list[str]:
-    findings = []
-    for row in rows:
-        drift = row["drift"]
-        if drift is not None:
-            verdict = "no drift is seen" if drift[1] <= 0 <= drift[2] else "outputs drift"
-            direction = (
-                "" if drift[1] <= 0 <= drift[2] else (" toward it" if drift[0] > 0 else " away from it")
-            )
-            findings.append(
-                f"{modality.value}, {row['people']}: {verdict}{direction} along the pattern of the disease "
-                f"({text(drift)}, where 1 is its whole effect)."
-            )
-    for name, value in slopes.items():
-        findings.append(f"{modality.value}: slope of synthesised on true deviations, {name}: {text(value)}.")
-    return findings
+    def verdict(drift: Sequence[float]) -> str:
+        if drift[1] <= 0 <= drift[2]:
+            return "no drift is seen along the pattern of the disease"
+        return f"outputs drift {'toward' if drift[0] > 0 else 'away from'} the pattern of the disease"
+
+    return [
+        *(
+            f"{modality.value}, {row['people']}: {verdict(row['drift'])} ({text(row['drift'])}, 1 is all of it)."
+            for row in rows
+            if row["drift"]
+        ),
+        *(
+            f"{modality.value}: slope of synthesised on true deviations, {name}: {text(value)}."
+            for name, value in slopes.items()
+        ),
+    ]
 
 
 def _chart(modality: Modality, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "kind": "forest",
         "title": f"Drift toward the pattern of the disease, {modality.value}",
-        "caption": "Synthesised minus true ROI means on the axis of the pattern; 1 is the disease's whole effect.",
+        "caption": "Synthesised minus true ROI means on the axis of the pattern; 1 is all of the disease.",
         "data": {
             "x_label": "drift",
             "reference": 0,

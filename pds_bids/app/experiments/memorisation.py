@@ -1,4 +1,4 @@
-"""Are outputs nearer to training scans than real scans of strangers are?"""
+"""Whether outputs lie nearer to training scans than real scans of strangers do."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Memorisation:
     """
 
     checkpoint: Checkpoint
-    bank: PairBank | None
+    bank: Path | None
     structures: Callable[[int], NDArray[np.uint8]]
     n_anatomies: int
     folder: Path
@@ -80,8 +80,11 @@ class Memorisation:
     def training(self) -> NDArray[np.float32]:
         """(M, N, V) deviations of the targets of training."""
         if self.bank is not None:
-            bank = self.bank
-            return self._of(bank.get([row]) for row in range(len(bank)))["coarse"]
+            bank = PairBank.load(self.bank)
+            rows = (bank.get([row]) for row in range(len(bank)))
+            return kept(self.folder / f"training-{self.bank.name}-{len(bank)}.npz", lambda: self._of(rows))[
+                "coarse"
+            ]
         parts = []
         for k in range(self.n_anatomies):
             path = self.folder / f"training-{k:03d}.npz"

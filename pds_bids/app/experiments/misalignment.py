@@ -1,4 +1,4 @@
-"""What is lost, by which metric, to a reference that lies a little elsewhere; and would it change the order?"""
+"""What each metric loses to a reference that lies a little elsewhere, and whether that changes the order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pds_bids.app.experiments.kept import Arrays
 from pds_bids.app.experiments.volunteers import PLAIN, Volunteer
 from pds_bids.app.methods import MAIN, Case, Prediction, estimate, refined
 from pds_bids.core.modality import Modality
-from pds_bids.evaluation.comparison import Interval, interval
+from pds_bids.evaluation.comparison import interval
 from pds_bids.evaluation.metrics import Array
 from pds_bids.evaluation.misalignment import displaced, distortion, rotation, shift
 from pds_bids.models.checkpoint import PdsModel
@@ -95,11 +95,8 @@ def answer(measured: Measured, model: PdsModel) -> Answer:
         for method in (MAIN, TEMPLATE):
             own = values[:, :, METHODS.index(method)]
             tables[f"{modality.value}, {method}: a misaligned reference changes the metric by"] = [
-                {"metric": name, AS_IT_IS: shown(_mean(own[:, 0, q], measured), 4)}
-                | {
-                    move: shown(_mean(own[:, w, q] - own[:, 0, q], measured), 4)
-                    for w, move in enumerate(MOVES, 1)
-                }
+                {"metric": name, AS_IT_IS: _cell(own[:, 0, q], measured)}
+                | {m: _cell(own[:, w, q] - own[:, 0, q], measured) for w, m in enumerate(MOVES, start=1)}
                 for q, name in enumerate(names)
                 if np.isfinite(own[:, 0, q]).any()
             ]
@@ -110,16 +107,15 @@ def answer(measured: Measured, model: PdsModel) -> Answer:
     return Answer(findings, tables, charts)
 
 
-def _mean(values: Array, measured: Measured) -> Interval | None:
-    return interval(values, measured.anatomy, measured.seed)
+def _cell(values: Array, measured: Measured) -> list[float] | None:
+    return shown(interval(values, measured.anatomy, measured.seed), 4)
 
 
 def _order(values_NWAQ: Array, names: Sequence[str], measured: Measured) -> list[dict[str, Any]]:
     """A row for each metric that both methods have."""
     gain = values_NWAQ[:, :, METHODS.index(MAIN)] - values_NWAQ[:, :, METHODS.index(TEMPLATE)]
     return [
-        {"metric": name}
-        | {at: shown(_mean(gain[:, w, q], measured), 4) for w, at in enumerate((AS_IT_IS, *MOVES))}
+        {"metric": name} | {at: _cell(gain[:, w, q], measured) for w, at in enumerate((AS_IT_IS, *MOVES))}
         for q, name in enumerate(names)
         if np.isfinite(gain[:, 0, q]).any() and gain[:, 0, q].any()
     ]
@@ -145,9 +141,7 @@ def _findings(modality: Modality, rows: Sequence[Mapping[str, Any]]) -> list[str
 def _chart(modality: Modality, psnr_NWA: Array, measured: Measured) -> dict[str, Any]:
     places = (AS_IT_IS, *MOVES)
     at = [0, *(places.index(f"shift {mm:g} mm") for mm in SHIFTS_MM)]
-    series = {
-        method: [shown(_mean(psnr_NWA[:, w, a], measured)) for w in at] for a, method in enumerate(METHODS)
-    }
+    series = {method: [_cell(psnr_NWA[:, w, a], measured) for w in at] for a, method in enumerate(METHODS)}
     return {
         "kind": "lines",
         "title": f"PSNR against a shifted reference, {modality.value}",

@@ -1,4 +1,4 @@
-"""Does the app's score of unusual sources tell what it should, and leave alone what it should?"""
+"""Whether the score of unusual sources tells what it should, and leaves alone what it should."""
 
 from __future__ import annotations
 

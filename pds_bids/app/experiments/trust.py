@@ -1,4 +1,4 @@
-"""`pds-model experiment trust`: when can what a model makes be believed, and does it say when not?"""
+"""`pds-model experiment trust`: when what a model makes can be believed, and whether it says when not."""
 
 from __future__ import annotations
 
@@ -88,11 +88,9 @@ def _volunteers(plan: Plan, setting: Setting, checkpoint: Checkpoint) -> Iterato
 
 def _memorisation(plan: Plan, setting: Setting, checkpoint: Checkpoint, folder: Path) -> Chapter:
     from pds_bids.app.experiments.memorisation import Memorisation
-    from pds_bids.training.data import PairBank
 
     maps = maps_of(checkpoint, "train", setting.maps)
-    bank = PairBank.load(plan.training_bank) if plan.training_bank else None
-    return Memorisation(checkpoint, bank, anatomies(maps, setting.folder), len(maps), folder)
+    return Memorisation(checkpoint, plan.training_bank, anatomies(maps, setting.folder), len(maps), folder)
 
 
 def anatomies(maps: Mapping[str, Path], folder: Path) -> Callable[[int], NDArray[np.uint8]]:
