@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pds_bids.evaluation.metrics import Array
 
@@ -40,7 +41,7 @@ def slope(x: Array, y: Array) -> float:
     return float(away @ y[known]) / power if power > 1e-12 else float("nan")
 
 
-def between_people_sd(values_NR: Array, group_N: Array) -> Array:
+def between_people_sd(values_NR: Array, group_N: NDArray[np.generic]) -> Array:
     """(R,) standard deviation between people of one group, pooled over groups; NaN where it is not known.
 
     Parameters

@@ -27,7 +27,7 @@ from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.pattern import PatternValues
 from pds_bids.training.pattern import roi_means
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 CIRCUMSTANCES = (PLAIN, *LESIONS)
 
@@ -156,7 +156,8 @@ def _findings(
 
     return [
         *(
-            f"{modality.value}, {row['people']}: {verdict(row['drift'])} ({text(row['drift'])}, 1 is all of it)."
+            f"{modality.value}, {row['people']}: {verdict(row['drift'])} "
+            f"({text(row['drift'])}; 1 is all of it)."
             for row in rows
             if row["drift"]
         ),

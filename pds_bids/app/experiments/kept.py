@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.app.anatomies import aligned_structures
 from pds_bids.bids.writing import atomic_write
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -27,3 +29,10 @@ def kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
             np.savez(partial, allow_pickle=False, **make())
     with np.load(path) as arrays:
         return dict(arrays)
+
+
+def aligned_once(path: Path, folder: Path) -> NDArray[np.uint8]:
+    """`aligned_structures` of a label map, kept in a folder."""
+    threads = len(os.sched_getaffinity(0))
+    file = folder / f"anatomy-{path.name.partition('.')[0]}-{path.stat().st_size}.npz"
+    return kept(file, lambda: {"structures": aligned_structures(path, threads)})["structures"]

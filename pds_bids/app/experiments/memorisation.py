@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pds_bids.training.data import PairBank, Sample, make_batch
 BLOCK = 4
 """Voxels along an edge of what is compared: at 8 mm, little of a scan's private texture is left."""
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 
 def deviation(
@@ -34,8 +35,8 @@ def deviation(
     """(V,) means over blocks of `BLOCK` voxels of what differs from the template inside the mask."""
     away = np.where(mask, volume - template, 0)
     x, y, z = (n // BLOCK for n in away.shape)
-    blocks = away.reshape(x, BLOCK, y, BLOCK, z, BLOCK).mean(axis=(1, 3, 5))
-    return blocks.astype(np.float32).ravel()
+    blocks: NDArray[np.float32] = away.reshape(x, BLOCK, y, BLOCK, z, BLOCK).mean(axis=(1, 3, 5))
+    return blocks.ravel().astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,20 @@ class Memorisation:
         if self.bank is not None:
             bank = PairBank.load(self.bank)
             rows = (bank.get([row]) for row in range(len(bank)))
-            return kept(self.folder / f"training-{self.bank.name}-{len(bank)}.npz", lambda: self._of(rows))[
-                "coarse"
-            ]
-        parts = []
-        for k in range(self.n_anatomies):
-            path = self.folder / f"training-{k:03d}.npz"
-            parts.append(kept(path, lambda number=k: self._of(self._again(number)))["coarse"])
+            file = self.folder / f"training-{self.bank.name}-{len(bank)}.npz"
+            return kept(file, partial(self._of, rows))["coarse"]
+        files = {k: self.folder / f"training-{k:03d}.npz" for k in range(self.n_anatomies)}
+        parts = [kept(file, partial(self._again, k))["coarse"] for k, file in files.items()]
         return np.concatenate(parts, axis=1)
 
-    def _again(self, anatomy: int) -> Iterable[Sample]:
+    def _again(self, anatomy: int) -> Arrays:
         """The first head of an anatomy: that of the training, if it took its pairs from a bank in one go."""
         card = self.checkpoint.card
         data = card.get("preset", {}).get("data", {})
         start = anatomy * data.get("pairs_per_anatomy", 1)
         seed = derived_seed(card.get("seed", 0), "head", start)
         people, scans = data.get("people", True), data.get("per_head", 1)
-        return map(alone, simulated_samples(self.structures(anatomy), seed, scans, people=people))
+        return self._of(map(alone, simulated_samples(self.structures(anatomy), seed, scans, people=people)))
 
     def _of(self, samples: Iterable[Sample]) -> Arrays:
         coarse = []
@@ -137,11 +135,11 @@ class Memorisation:
 
 
 def _finding(row: Mapping[str, Any]) -> str:
-    more = row["output less truth"]
-    verdict = "stands out more" if more[1] > 0 else "does not stand out more"
+    told = {name: text(value) for name, value in row.items() if isinstance(value, list)}
+    verdict = "stands out more" if row["output less truth"][1] > 0 else "does not stand out more"
     return (
-        f"{row['target']}: the training scan nearest to an output {verdict} among the others than the one "
-        f"nearest to the real scan (by {text(more)} sd); outputs correlate with their own truth by "
-        f"{text(row['output to its own truth'])}, with the nearest training scan by "
-        f"{text(row['output to nearest training scan'])} (real scans: {text(row['truth to nearest training scan'])})."
+        f"{row['target']}: the training scan nearest to an output {verdict} among the others than that "
+        f"nearest to the real scan (by {told['output less truth']} sd); outputs correlate with their own "
+        f"truth by {told['output to its own truth']}, with the nearest training scan by "
+        f"{told['output to nearest training scan']} (real scans: {told['truth to nearest training scan']})."
     )

@@ -140,10 +140,10 @@ def _findings(rows: list[dict[str, Any]]) -> list[str]:
     findings = []
     for modality in Modality:
         usual, young, *unusual = [row for row in rows if row["source"] == modality]
-        flagged = text(usual["share above the limit"])
+        above, of_young = (text(row["share above the limit"]) for row in (usual, young))
         findings.append(
-            f"{modality.value} sources without anything unusual: {flagged} are above the limit; of young healthy "
-            f"people's, {text(young['share above the limit'])}, AUROC against the others {text(young['AUROC'])}."
+            f"{modality.value} sources with nothing unusual: a share of {above} is above the limit; of young "
+            f"healthy people's {of_young}, AUROC against the others {text(young['AUROC'])}."
         )
         known = [row for row in unusual if row["AUROC"]]
         told = [f"{row['unusual']} ({row['AUROC'][0]:.2f})" for row in known if row["AUROC"][1] > 0.5]

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.app.anatomies import aligned_structures
-from pds_bids.app.experiments.kept import Arrays, kept
+from pds_bids.app.experiments.kept import Arrays, aligned_once, kept
 from pds_bids.app.experiments.setting import Setting
 from pds_bids.app.testbed import maps_of
 from pds_bids.core.seeds import derived_seed
@@ -149,10 +148,7 @@ class People:
         return {name: np.stack(arrays) for name, arrays in zip(Sample._fields, fields, strict=True)}
 
     def _structures(self, number: int) -> NDArray[np.uint8]:
-        name, path = list(self.maps.items())[number]
-        file = self.folder / f"anatomy-{name.partition('.')[0]}-{path.stat().st_size}.npz"
-        threads = len(os.sched_getaffinity(0))
-        return kept(file, lambda: {"structures": aligned_structures(path, threads)})["structures"]
+        return aligned_once(list(self.maps.values())[number], self.folder)
 
     @cached_property
     def name(self) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.app.anatomies import aligned_structures
-from pds_bids.app.experiments.kept import kept
+from pds_bids.app.experiments.kept import Arrays, aligned_once, kept
 from pds_bids.app.experiments.setting import Result, Setting, write_result
 from pds_bids.app.testbed import maps_of
 
@@ -61,13 +59,13 @@ def run(plan: Plan, setting: Setting) -> int:
         "memorisation": _memorisation(plan, setting, checkpoint, folder),
         "misalignment": misalignment,
     }
-    records: dict[str, list[Mapping[str, NDArray[np.generic]]]] = {name: [] for name in chapters}
+    records: dict[str, list[Arrays]] = {name: [] for name in chapters}
     people = list(_volunteers(plan, setting, checkpoint))
     for person in people:
         for name, chapter in chapters.items():
             scope = "challenged" if person.challenged else "plain"
             file = folder / f"{person.number:04d}-{scope}-{name.replace(' ', '-')}.npz"
-            records[name].append(kept(file, lambda who=person, by=chapter: by.measure(who)))
+            records[name].append(kept(file, partial(chapter.measure, person)))
         person.forget()
         print(f"person {person.number + 1} of {len(people)}", flush=True)
     model = checkpoint.model
@@ -94,17 +92,9 @@ def _memorisation(plan: Plan, setting: Setting, checkpoint: Checkpoint, folder: 
 
 
 def anatomies(maps: Mapping[str, Path], folder: Path) -> Callable[[int], NDArray[np.uint8]]:
-    """(160, 192, 176) `Structure` codes of a map by its number, aligned once and kept in a folder."""
+    """Gives the (160, 192, 176) `Structure` codes of a map by its number, aligned once."""
     paths = list(maps.values())
-    threads = len(os.sched_getaffinity(0))
-
-    @cache
-    def structures(number: int) -> NDArray[np.uint8]:
-        path = paths[number]
-        file = folder / f"anatomy-{path.name.partition('.')[0]}-{path.stat().st_size}.npz"
-        return kept(file, lambda: {"structures": aligned_structures(path, threads)})["structures"]
-
-    return structures
+    return cache(lambda number: aligned_once(paths[number], folder))
 
 
 def _result(answers: list[Answer]) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,8 @@ class Volunteer:
 
 def alone(sample: Sample) -> Sample:
     """One pair as the only row of several."""
-    return type(sample)(*(np.asarray(array)[None] for array in sample))
+    arrays: tuple[NDArray[Any], ...] = sample
+    return type(sample)(*(np.asarray(array)[None] for array in arrays))
 
 
 def source_batch(sample: Sample, source: int) -> Batch:
