@@ -65,7 +65,9 @@ class Batch(NamedTuple):
 class Sample(NamedTuple):
     """One pair as the bank stores it."""
 
-    images: NDArray[np.float16]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units, NaN if unknown
+    images: NDArray[
+        np.float16
+    ]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units, NaN if unknown
     masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
     tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
     t1w: NDArray[np.float16]  # (X, Y, Z) arbitrary positive units; zeros where there is none

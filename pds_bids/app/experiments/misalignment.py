@@ -98,13 +98,18 @@ def answer(measured: Measured, model: PdsModel) -> Answer:
                 {"metric": name, AS_IT_IS: _cell(own[:, 0, q], measured)}
                 | {m: _cell(own[:, w, q] - own[:, 0, q], measured) for w, m in enumerate(MOVES, start=1)}
                 for q, name in enumerate(names)
-                if np.isfinite(own[:, 0, q]).any()
+                if _depends(own[..., q])
             ]
         rows = _order(values, names, measured)
         tables[f"{modality.value}: {MAIN} less {TEMPLATE}"] = rows
         findings += _findings(modality, rows)
         charts.append(_chart(modality, values[..., names.index("psnr_db")], measured))
     return Answer(findings, tables, charts)
+
+
+def _depends(values_NW: Array) -> bool:
+    """Whether a metric is known, and looks at the reference at all."""
+    return bool((np.isfinite(values_NW) & (values_NW != values_NW[:, :1])).any())
 
 
 def _cell(values: Array, measured: Measured) -> list[float] | None:
@@ -117,7 +122,7 @@ def _order(values_NWAQ: Array, names: Sequence[str], measured: Measured) -> list
     return [
         {"metric": name} | {at: _cell(gain[:, w, q], measured) for w, at in enumerate((AS_IT_IS, *MOVES))}
         for q, name in enumerate(names)
-        if np.isfinite(gain[:, 0, q]).any() and gain[:, 0, q].any()
+        if _depends(gain[..., q])
     ]
 
 
