@@ -79,10 +79,10 @@ class DerivativePairs:
         images = np.empty((2, len(Modality), *MODEL_GRID.shape), np.float16)
         masks = np.empty(images.shape[1:], np.bool_)
         for k, direction in enumerate(visit.directions[modality] for modality in Modality):
-            mask = _read(direction.mask)
-            masks[k] = mask.data > 0
-            images[0, k] = _compact(direction.source, mask)
-            images[1, 1 - k] = _compact(direction.target, mask)
+            brain, reach = _read(direction.brain), _read(direction.reach)
+            masks[k] = brain.data > 0
+            images[0, k] = _compact(direction.source, brain)
+            images[1, 1 - k] = np.where(reach.data > 0, _compact(direction.target, reach), np.nan)
         tissue = np.zeros((4, *(n // 2 for n in MODEL_GRID.shape)), np.uint8)
         return Sample(images, masks, tissue, _t1w(visit), self.people.get(visit.subject, UNKNOWN_PERSON))
 
@@ -148,7 +148,7 @@ def _t1w(visit: PairFiles) -> NDArray[np.float16]:
     source leaves out.
     """
     context = np.zeros(MODEL_GRID.shape, np.float16)
-    found = [(d.t1w, _read(d.mask)) for d in visit.directions.values() if d.t1w]
+    found = [(d.t1w, _read(d.brain)) for d in visit.directions.values() if d.t1w]
     if len(found) == len(Modality):
         for path, mask in found:
             context = np.where(context > 0, context, _compact(path, mask))

@@ -71,8 +71,8 @@ class Case:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """(X, Y, Z) brain mask of the source."""
-        inside: NDArray[np.bool_] = self.batch.mask[0, 0].numpy() > 0
+        """(X, Y, Z) where it is scored: the brain mask of the source, as far as the target reaches."""
+        inside: NDArray[np.bool_] = self.batch.known[0, 0].numpy() > 0
         return inside
 
     @cached_property

@@ -24,15 +24,18 @@ class Direction:
         The acquired mean.
     target
         That of the other modality, aligned to it.
-    mask
-        Brain mask of the source as far as the target reaches.
+    brain
+        Brain mask of the source.
+    reach
+        The part of it that the target reaches.
     t1w
         The T1w image where one showed the source the way.
     """
 
     source: Path
     target: Path
-    mask: Path
+    brain: Path
+    reach: Path
     t1w: Path | None
 
 
@@ -61,10 +64,11 @@ def _direction(visit: Path, source: Modality) -> Direction | None:
     target = source.other
     image = _find(visit / source.datatype, source.mean_suffix, "preproc")
     reference = _find(visit / target.datatype, target.mean_suffix, REFERENCE_DESC)
-    mask = _find(visit / target.datatype, "mask", REFERENCE_DESC)
-    if not (image and reference and mask):
+    brain = _find(visit / source.datatype, "mask", "brain")
+    reach = _find(visit / target.datatype, "mask", REFERENCE_DESC)
+    if not (image and reference and brain and reach):
         return None
-    return Direction(image, reference, mask, _find(visit / "anat", "T1w", context_desc(source)))
+    return Direction(image, reference, brain, reach, _find(visit / "anat", "T1w", context_desc(source)))
 
 
 def _find(folder: Path, suffix: str, desc: str) -> Path | None:

@@ -10,7 +10,10 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import BidsAppCommand, Device, Folder, SpaceSeparated
+from pds_bids.cli.experiment import experiment
+from pds_bids.cli.options import BidsAppCommand, Folder, SpaceSeparated
+from pds_bids.cli.options import device_option as _device
+from pds_bids.cli.options import seed_option as _seed
 from pds_bids.cli.resources import available_cpus, default_threads
 from pds_bids.core.config import SynthesisConfig
 
@@ -18,12 +21,6 @@ _Folder = Folder()
 _ExistingFolder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
 
-_seed = click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of every random choice."
-)
-_device = click.option(
-    "--device", type=Device(), metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N."
-)
 _label_maps = click.option(
     "--label-maps", type=_ExistingFolder, required=True, help="Folder of FreeSurfer-style label maps."
 )
@@ -38,6 +35,9 @@ def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
 @click.version_option(__version__, prog_name="pds-model", message="%(prog)s %(version)s")
 def pds_model() -> None:
     """Simulate, train, evaluate and describe the networks of pds-bids."""
+
+
+pds_model.add_command(experiment)
 
 
 @pds_model.command()

@@ -1,4 +1,4 @@
-"""Option types shared by the commands, and the BIDS Apps' space-separated lists."""
+"""Options and their types shared by the commands, and the BIDS Apps' space-separated lists."""
 
 from __future__ import annotations
 
@@ -154,3 +154,11 @@ def _split(args: list[str]) -> tuple[list[str], list[str]]:
 
 def _is_option(arg: str) -> bool:
     return re.match(r"--?[A-Za-z]|--$", arg) is not None
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of every random choice."
+)
+device_option = click.option(
+    "--device", type=Device(), metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N."
+)

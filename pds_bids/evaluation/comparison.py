@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.evaluation.metrics import Array, clustered_bootstrap
+from pds_bids.evaluation.metrics import Array, clustered_bootstrap, resampled
 from pds_bids.evaluation.significance import signed_rank
 
 PAIRED = ("psnr_db", "sharpness")
@@ -64,6 +64,30 @@ def interval(values: NDArray[np.floating], anatomy: NDArray[np.integer], seed: i
     if not known.any():
         return None
     return Interval(float(values[known].mean()), *clustered_bootstrap(values[known], anatomy[known], seed))
+
+
+def interval_of(
+    statistic: Callable[[NDArray[np.intp]], float], cluster: NDArray[np.integer], seed: int, n: int = 1000
+) -> Interval | None:
+    """Any statistic of subjects, and where it lies when they are resampled as in `interval`.
+
+    Parameters
+    ----------
+    statistic
+        Of rows, which may repeat; NaN where these do not determine it: such samples are left out.
+    cluster
+        (n_subjects,)
+
+    Returns
+    -------
+    Interval or None
+        None where all subjects together do not determine it.
+    """
+    value = statistic(np.arange(len(cluster)))
+    if np.isnan(value):
+        return None
+    low, high = np.nanpercentile([statistic(rows) for rows in resampled(cluster, seed, n)], [2.5, 97.5])
+    return Interval(value, float(low), float(high))
 
 
 def compare(scores: Sequence[Score], main: str, seed: int) -> list[dict[str, Any]]:

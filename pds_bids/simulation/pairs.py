@@ -6,6 +6,7 @@ field, image, noise; blur, misalignment and mask errors are what preprocessing l
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,7 @@ from pds_bids.simulation.protocol import (
     random_t1w,
     reference_acquisition,
 )
+from pds_bids.simulation.sites import Site
 from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 from pds_bids.simulation.sulci import with_sulci
 from pds_bids.simulation.texture import noise_of_scale, primary_cortex, structure_gains, texture
@@ -45,6 +47,10 @@ PRIVATE_SHARE = 0.5
 
 SULCAL_MM = 3.0
 """Scale on which sulcal fluid, vessels and membranes take turns."""
+
+
+DrawProtocol = Callable[[Modality, torch.Generator], Acquisition]
+"""How a modality is scanned, with whatever is random about it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class _Body:
+class Body:
     """What lies in the scanner.
 
     Attributes
@@ -124,6 +130,7 @@ def simulate_pairs(
     n: int,
     sd_mm: float = 3.0,
     person: Person | None = None,
+    sites: Sequence[Site] = (),
 ) -> list[Pair]:
     """Several pairs of scans of one random variant of an anatomy, each by other scanners.
 
@@ -139,10 +146,12 @@ def simulate_pairs(
         Standard deviation of the anatomical deformation; 0 keeps all but the sulci as they are.
     person
         Whose age and disease change the regions; None leaves them as they are in the anatomy.
+    sites
+        Where sources come from, in turn; from anywhere where none is named.
     """
-    structures, tissue = _anatomy(structures, generator, sd_mm, person)
-    body = _body(structures, tissue)
-    return [_scanned(body, generator) for _ in range(n)]
+    body = body_of(*grown(structures, generator, sd_mm, person))
+    protocols = [_of_site(site) for site in sites] or [random_acquisition]
+    return [scanned(body, generator, protocols[k % len(protocols)]) for k in range(n)]
 
 
 def repeated_targets(
@@ -152,15 +161,20 @@ def repeated_targets(
 
     Other parameters are those of `simulate_pairs`; the second tensor is the (X, Y, Z) share of the brain.
     """
-    body = _body(*_anatomy(structures, generator, 3.0, person))
+    body = body_of(*grown(structures, generator, 3.0, person))
     interior = _interior(body, generator)
     return [_targets(body, interior, generator) for _ in range(n)], body.fractions.sum(0)
 
 
-def _anatomy(
+def _of_site(site: Site) -> DrawProtocol:
+    """What a site runs, whoever comes."""
+    return lambda modality, _: site.acquisition(modality)
+
+
+def grown(
     structures: Tensor, generator: torch.Generator, sd_mm: float, person: Person | None
 ) -> tuple[Tensor, TissueProperties]:
-    """(160, 192, 176) structures and tissue maps."""
+    """(160, 192, 176) structures and tissue maps of a random variant (see `simulate_pairs`)."""
     if person is not None:
         today = condition(person)
         structures, regions = aged_anatomy(structures, today, generator, sd_mm)
@@ -172,13 +186,14 @@ def _anatomy(
     return structures, tissue_properties(generator).at(structures)
 
 
-def _body(structures: Tensor, tissue: TissueProperties) -> _Body:
+def body_of(structures: Tensor, tissue: TissueProperties) -> Body:
+    """What the scanner is given of (160, 192, 176) structures and tissue maps."""
     cells = cells_of(structures, tissue)
     fractions = torch.stack([cells.fraction(*members) for members in TISSUES.values()])
-    return _Body(structures, cells, filled_brain(cells), fractions)
+    return Body(structures, cells, filled_brain(cells), fractions)
 
 
-def _interior(body: _Body, generator: torch.Generator) -> _Interior:
+def _interior(body: Body, generator: torch.Generator) -> _Interior:
     return _Interior(
         field=field_map(generator),
         veins=veins(body.cells.fraction(Structure.SULCAL), generator),
@@ -188,11 +203,12 @@ def _interior(body: _Body, generator: torch.Generator) -> _Interior:
     )
 
 
-def _scanned(body: _Body, generator: torch.Generator) -> Pair:
+def scanned(body: Body, generator: torch.Generator, protocol: DrawProtocol = random_acquisition) -> Pair:
+    """One pair of scans; `protocol` is what the sources are scanned by."""
     interior = _interior(body, generator)
 
     def source(modality: Modality) -> Tensor:
-        scan = random_acquisition(modality, generator)
+        scan = protocol(modality, generator)
         return spoiled(_weighted(modality, scan, body, interior, generator), generator)
 
     sources = {m: source(m) for m in Modality}
@@ -203,19 +219,19 @@ def _scanned(body: _Body, generator: torch.Generator) -> Pair:
     return Pair(sources, targets, masks, t1w, body.fractions, body.structures)
 
 
-def _targets(body: _Body, interior: _Interior, generator: torch.Generator) -> dict[Modality, Tensor]:
+def _targets(body: Body, interior: _Interior, generator: torch.Generator) -> dict[Modality, Tensor]:
     return {m: _weighted(m, reference_acquisition(m, generator), body, interior, generator) for m in Modality}
 
 
 def _weighted(
-    modality: Modality, scan: Acquisition, body: _Body, interior: _Interior, generator: torch.Generator
+    modality: Modality, scan: Acquisition, body: Body, interior: _Interior, generator: torch.Generator
 ) -> Tensor:
     values = magnetisation(modality, body.cells.tissue, body.cells.structure, scan)
     return _image(values, body, interior, scan, generator)
 
 
 def _image(
-    values: Tensor, body: _Body, interior: _Interior, scan: Acquisition, generator: torch.Generator
+    values: Tensor, body: Body, interior: _Interior, scan: Acquisition, generator: torch.Generator
 ) -> Tensor:
     moment = _moment(values, body.cells, interior, scan, generator)
     return _acquire(moment, interior.field, scan, generator)

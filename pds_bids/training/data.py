@@ -42,7 +42,11 @@ T1W_DROPPED = 0.5
 
 
 class Batch(NamedTuple):
-    """Pairs in model units. The source's mask covers both volumes; air is -1."""
+    """Pairs in model units. The source's mask covers both volumes; air is -1.
+
+    Where the target's field of view ends inside the source's brain, nobody knows what is to be found. What is
+    only evaluated is shown all of its source there, as in use; what is augmented, for training, nothing of it.
+    """
 
     images: Tensor  # (B, M, X, Y, Z) in [-1, 1]
     mask: Tensor  # (B, 1, X, Y, Z) float
@@ -51,6 +55,7 @@ class Batch(NamedTuple):
     target: Tensor  # (B,) index of the target in `Modality`
     flipped: Tensor  # (B,) bool: left and right were exchanged
     has_t1w: Tensor  # (B,) bool: whether `t1w` holds anything
+    known: Tensor  # (B, 1, X, Y, Z) float: where in the mask the target is known
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
@@ -60,7 +65,9 @@ class Batch(NamedTuple):
 class Sample(NamedTuple):
     """One pair as the bank stores it."""
 
-    images: NDArray[np.float16]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units
+    images: NDArray[
+        np.float16
+    ]  # (2, M, X, Y, Z) as source and as target; arbitrary positive units, NaN if unknown
     masks: NDArray[np.bool_]  # (M, X, Y, Z) brain mask derived from each modality
     tissue: NDArray[np.uint8]  # (4, X/2, Y/2, Z/2) fractions times 255
     t1w: NDArray[np.float16]  # (X, Y, Z) arbitrary positive units; zeros where there is none
@@ -178,21 +185,26 @@ def make_batch(sample: Sample, targets: Sequence[int], generators: Sequence[torc
 
 def _row(sample: Sample, target: int, generator: torch.Generator | None) -> Batch:
     """A batch without its first axis."""
-    mask = torch.from_numpy(sample.masks[1 - target]).float()
+    brain = sample.masks[1 - target]
+    seen = brain & np.isfinite(sample.images[1, target])
+    known = torch.from_numpy(seen).float()
+    mask = torch.from_numpy(brain).float() if generator is None else known
 
     def scaled(image: NDArray[np.float16], *, is_target: bool = False) -> Tensor:
-        values = torch.from_numpy(image).float()
-        return model_units(values if generator is None or is_target else _disturb(values, generator), mask)
+        values = torch.from_numpy(image).float().nan_to_num()
+        if is_target:
+            return model_units(values, known)
+        return model_units(values if generator is None else _disturb(values, generator), mask)
 
     images = [scaled(sample.images[int(m == target), m], is_target=m == target) for m in range(N)]
     has_t1w = bool(sample.t1w.any()) and not _happens(T1W_DROPPED, generator)
     t1w = scaled(sample.t1w) if has_t1w else torch.full_like(mask, -1.0)
     tissue = torch.from_numpy(sample.tissue).float() / 255
-    volumes = torch.stack(images), mask[None], tissue, t1w[None]
+    volumes = torch.stack(images), mask[None], tissue, t1w[None], known[None]
     flip = _happens(0.5, generator)
-    image, brain, fractions, context = (v.flip(1) if flip else v for v in volumes)
+    *shown, where = (v.flip(1) if flip else v for v in volumes)
     said = (torch.tensor(value) for value in (target, flip, has_t1w))
-    return Batch(image, brain, fractions, context, *said)
+    return Batch(*shown, *said, known=where)
 
 
 def _happens(probability: float, generator: torch.Generator | None) -> bool:
@@ -203,4 +215,5 @@ def _happens(probability: float, generator: torch.Generator | None) -> bool:
 def halved(batch: Batch) -> Batch:
     """The same batch at 4 mm, for the warm start."""
     images, mask, tissue, t1w = (F.avg_pool3d(volume, 2) for volume in batch[:4])
-    return batch._replace(images=images, mask=mask.round(), tissue=tissue, t1w=t1w)
+    known = F.avg_pool3d(batch.known, 2).round()
+    return batch._replace(images=images, mask=mask.round(), tissue=tissue, t1w=t1w, known=known)

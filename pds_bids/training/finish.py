@@ -26,14 +26,14 @@ THINNING = 37
 
 
 def set_templates(model: PdsModel, pairs: Pairs) -> None:
-    """Mean training volume of each modality in relative units, over the voxels each mask covers."""
+    """Mean training volume of each modality in relative units, over the voxels where it is known."""
     total = torch.zeros_like(model.templates)
     weight = torch.zeros_like(model.templates)
     for row in range(len(pairs)):
         sample = pairs.get([row])
         for target in range(len(Modality)):
             batch = make_batch(sample, [target], None)
-            mask = batch.mask[0, 0].to(total.device)
+            mask = batch.known[0, 0].to(total.device)
             total[target] += (batch.images[0, target].to(total.device) + 1) * mask
             weight[target] += mask
     model.templates.copy_(total / weight.clamp(min=1))
@@ -108,7 +108,7 @@ def _errors(model: PdsModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     error = (image.clamp(-1, 1) - batch.images[0, int(batch.target)]).abs()
     seen = refined.tissue_logits[0].softmax(dim=1)
     weight = batch.tissue if batch.tissue.any() else seen
-    inside = batch.mask[0, 0] > 0
+    inside = batch.known[0, 0] > 0
     scale, seen, weight = (
         voxels[..., inside][..., ::THINNING]
         for voxels in (refined.voxel_log_scale().exp()[0, 0], _at_voxels(seen[0]), _at_voxels(weight[0]))

@@ -57,7 +57,7 @@ def roi_table(pairs: Pairs, atlas: RoiAtlas, n_pairs: int) -> tuple[Floats, Floa
         of_modality = []
         for target in range(len(Modality)):
             batch = make_batch(sample, [target], None)
-            image, inside = batch.images[0, target].numpy() + 1.0, batch.mask[0, 0].numpy() > 0
+            image, inside = batch.images[0, target].numpy() + 1.0, batch.known[0, 0].numpy() > 0
             of_modality.append(roi_means(image, inside, labels, len(atlas)))
         means.append(np.stack(of_modality))
         covariates.append(np.asarray(sample.covariates, float).reshape(-1, len(Covariate))[0])

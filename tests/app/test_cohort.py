@@ -29,6 +29,13 @@ def brain(source: Modality) -> np.ndarray:
     return mask
 
 
+def reached(source: Modality) -> np.ndarray:
+    """What of it the field of view of the target shows."""
+    mask = brain(source)
+    mask[:, :, :28] = False
+    return mask
+
+
 def contrast(name: str) -> np.ndarray:
     """Of each image its own."""
     return np.random.default_rng(sum(map(ord, name))).gamma(4, size=MODEL_GRID.shape)
@@ -55,9 +62,10 @@ def write_visit(
             target.datatype,
             target.mean_suffix,
             REFERENCE_DESC,
-            LOUDNESS["target"] * contrast(f"to {target}") * mask,
+            LOUDNESS["target"] * contrast(f"to {target}") * reached(source),
         )
-        write(target.datatype, "mask", REFERENCE_DESC, mask)
+        write(source.datatype, "mask", "brain", mask)
+        write(target.datatype, "mask", REFERENCE_DESC, reached(source))
         if source in t1w:
             write("anat", "T1w", context_desc(source), LOUDNESS["t1w"] * contrast("t1w") * mask)
 
@@ -103,18 +111,19 @@ def test_a_batch_shows_what_was_written(derivatives: Path, split: Path, target: 
     parts = load_cohort(derivatives, split, seed=0).parts
     index, source = list(Modality).index(target), target.other
     batch = make_batch(parts["train"].get([0, 1]), [index] * 2, None)
-    mask = brain(source)
+    mask, reach = brain(source), reached(source)
     np.testing.assert_array_equal(batch.mask[1, 0].numpy() > 0, mask)
+    np.testing.assert_array_equal(batch.known[1, 0].numpy() > 0, reach)
 
-    def in_model_units(values: np.ndarray) -> np.ndarray:
+    def in_model_units(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return (values / np.median(values[mask])).clip(0, 2) * mask - 1
 
-    for shown, name in (
-        (batch.images[1, index], f"to {target}"),
-        (batch.images[1, 1 - index], f"{source}"),
-        (batch.t1w[1, 0], "t1w"),
+    for shown, name, where in (
+        (batch.images[1, index], f"to {target}", reach),
+        (batch.images[1, 1 - index], f"{source}", mask),
+        (batch.t1w[1, 0], "t1w", mask),
     ):
-        np.testing.assert_allclose(shown.numpy(), in_model_units(contrast(name)), atol=3e-3)
+        np.testing.assert_allclose(shown.numpy(), in_model_units(contrast(name), where), atol=3e-3)
     assert batch.has_t1w.all()
     assert not batch.tissue.any()
 

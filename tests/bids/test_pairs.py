@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pds_bids.bids.pairs import find_pairs, participants_table
+from pds_bids.bids.pairs import Direction, find_pairs, participants_table
 from pds_bids.core.modality import Modality
 
 
@@ -23,6 +23,8 @@ def visit(folder: Path, name: str, *, t1w: bool = False) -> list[Path]:
         f"{dwi}_{model}-preproc_trace",
         f"{func}_{model}-reference_boldref",
         f"{func}_{model}-reference_mask",
+        f"{func}_{model}-brain_mask",
+        f"{dwi}_{model}-brain_mask",
         *(f"anat/{label}_{model}-{m}context_T1w" for m in ("bold", "dwi") if t1w),
     ]
     others = [f"{func}_space-MNI152NLin2009aSym_res-2_desc-preproc_boldref", f"{func}_{model}-synth_boldref"]
@@ -33,24 +35,14 @@ def visit(folder: Path, name: str, *, t1w: bool = False) -> list[Path]:
 
 
 def test_each_direction_has_its_own_files(tmp_path: Path) -> None:
-    bold, trace, trace_mask, dwi, boldref, boldref_mask, bold_t1w, dwi_t1w = visit(
+    bold, trace, trace_reach, dwi, boldref, boldref_reach, bold_brain, dwi_brain, bold_t1w, dwi_t1w = visit(
         tmp_path, "sub-01", t1w=True
     )
     (found,) = find_pairs(tmp_path)
     assert (found.subject, found.session) == ("01", None)
     from_bold, from_dwi = (found.directions[source] for source in Modality)
-    assert (from_bold.source, from_bold.target, from_bold.mask, from_bold.t1w) == (
-        bold,
-        trace,
-        trace_mask,
-        bold_t1w,
-    )
-    assert (from_dwi.source, from_dwi.target, from_dwi.mask, from_dwi.t1w) == (
-        dwi,
-        boldref,
-        boldref_mask,
-        dwi_t1w,
-    )
+    assert from_bold == Direction(bold, trace, bold_brain, trace_reach, bold_t1w)
+    assert from_dwi == Direction(dwi, boldref, dwi_brain, boldref_reach, dwi_t1w)
 
 
 def test_sessions_are_rows_of_their_own_and_a_t1w_is_optional(tmp_path: Path) -> None:
@@ -61,7 +53,7 @@ def test_sessions_are_rows_of_their_own_and_a_t1w_is_optional(tmp_path: Path) ->
     assert all(d.t1w is None for each in found for d in each.directions.values())
 
 
-@pytest.mark.parametrize("lacking", range(6))
+@pytest.mark.parametrize("lacking", range(8))
 def test_a_visit_that_lacks_anything_is_left_out(tmp_path: Path, lacking: int) -> None:
     visit(tmp_path, "sub-01")[lacking].unlink()
     assert find_pairs(tmp_path) == []

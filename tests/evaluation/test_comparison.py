@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pds_bids.evaluation import comparison
-from pds_bids.evaluation.comparison import Score, compare, interval, means_table, subjects_table
+from pds_bids.evaluation.comparison import (
+    Score,
+    compare,
+    interval,
+    interval_of,
+    means_table,
+    subjects_table,
+)
 
 NAN = float("nan")
 
@@ -119,3 +126,9 @@ def test_the_table_of_subjects(scores):
     assert lines[1].startswith("bold\ttheirs\t0\t0\t")
     assert lines[1].endswith("\tn/a")
     assert lines[2].endswith("\t0.9000")
+
+
+def test_the_interval_of_a_mean_is_that_of_the_statistic():
+    values, anatomy = np.random.default_rng(0).normal(size=12), np.repeat([0, 1, 2], 4)
+    of_statistic = interval_of(lambda rows: float(values[rows].mean()), anatomy, seed=3, n=2000)
+    assert of_statistic == pytest.approx(interval(values, anatomy, seed=3))

@@ -127,6 +127,27 @@ def test_the_mask_is_that_of_the_source(sample, target):
 
 
 @DIRECTIONS
+def test_a_target_that_ends_inside_the_brain_hides_its_rest_in_training_alone(sample, target):
+    """Nobody knows it: no loss may count it, and a network in use is shown its whole source."""
+    images, half = sample.images.copy(), MODEL_GRID.shape[2] // 2
+    images[:, 1, target, :, :, :half] = np.nan
+    cut, whole = sample._replace(images=images), make_batch(sample, [target] * 2, None)
+
+    used, trained = make_batch(cut, [target] * 2, None), make_batch(cut, [target] * 2, seeded(3))
+
+    assert torch.equal(used.mask, whole.mask)
+    assert torch.equal(used.images[:, 1 - target], whole.images[:, 1 - target])
+    assert torch.equal(used.known[..., half:], whole.mask[..., half:])
+    for batch in (used, trained):
+        assert not batch.known[..., :half].any()
+        assert (batch.images[:, target][batch.known[:, 0] == 0] == -1).all()
+        assert batch.images.isfinite().all()
+        for row in range(2):
+            assert batch.images[row, target][batch.known[row, 0] > 0].median().abs() < 1e-6
+    assert torch.equal(trained.mask, trained.known)
+
+
+@DIRECTIONS
 def test_augmentation_leaves_the_target_as_it_is(sample, target):
     """It may be flipped, with everything else, but never disturbed."""
     plain = make_batch(sample, [target] * 2, None)

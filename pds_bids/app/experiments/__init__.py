@@ -1,0 +1,1 @@
+"""`pds-model experiment`: one module an experiment, each with a `Plan` and a `run`."""
