@@ -40,10 +40,17 @@ def simulated_samples(
     import torch
 
     pairs, person = _pairs(torch.from_numpy(structures).to(device), seed, n, people)
-    return [_sample(pair, person) for pair in pairs]
+    return [as_sample(pair, person) for pair in pairs]
 
 
-def _sample(pair: Pair, person: Person | None) -> Sample:
+def as_sample(pair: Pair, person: Person | None, site: int = 0) -> Sample:
+    """A pair as a bank stores it.
+
+    Parameters
+    ----------
+    site
+        Number of where it was scanned; protocols drawn at random are one site.
+    """
     import torch
     from torch.nn import functional as F
 
@@ -63,7 +70,7 @@ def _sample(pair: Pair, person: Person | None) -> Sample:
         torch.stack([pair.masks[m] for m in Modality]).cpu().numpy(),
         (tissue * 255).round().to(torch.uint8).cpu().numpy(),
         pair.t1w.half().cpu().numpy(),
-        _covariates(person),
+        _covariates(person, site),
     )
 
 
@@ -83,13 +90,13 @@ def _pairs(structures: Tensor, seed: int, n: int, people: bool) -> tuple[list[Pa
         return _pairs(structures, derived_seed(seed, "another person"), n, people)
 
 
-def _covariates(person: Person | None) -> NDArray[np.float32]:
+def _covariates(person: Person | None, site: int) -> NDArray[np.float32]:
     from pds_bids.training.data import GROUPS, UNKNOWN_PERSON, Covariate
 
     covariates = UNKNOWN_PERSON.copy()
     if person is not None:
         who = {Covariate.GROUP: GROUPS.index(person.group.value), Covariate.AGE: person.age}
-        who |= {Covariate.SEX: float(person.sex == "M"), Covariate.SITE: 0}  # protocols are random: one site
+        who |= {Covariate.SEX: float(person.sex == "M"), Covariate.SITE: site}
         covariates[list(who)] = list(who.values())
     return covariates
 

@@ -37,7 +37,7 @@ def in_setting(n_subjects: int) -> Callable[[Command], Command]:
         click.option(
             "--label-maps",
             type=_ExistingFolder,
-            help="Folder of FreeSurfer-style label maps; people are simulated from those held out from MODEL.",
+            help="Folder of FreeSurfer-style label maps; people are simulated from those MODEL has not seen.",
         ),
         click.option("--out", type=_File, required=True, help="Numbers and findings to write (.json)."),
         click.option(
@@ -69,3 +69,25 @@ def in_setting(n_subjects: int) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+@experiment.command()
+@in_setting(n_subjects=90)
+@click.option(
+    "--from-derivatives",
+    "derivatives",
+    type=_ExistingFolder,
+    help="Test on this output of `pds-bids ... --evaluate --output-spaces model`, not on simulated people.",
+)
+@click.option(
+    "--label-column",
+    metavar="NAME",
+    default="diagnosis",
+    help="Column of participants.tsv to be told from the volumes.",
+)
+def diagnosis(derivatives: Path | None, label_column: str, **setting: Any) -> int:
+    """Tell diagnoses from acquired and synthesised volumes, to see whether synthesis adds anything."""
+    from pds_bids.app.experiments import diagnosis
+    from pds_bids.app.experiments.setting import Setting
+
+    return diagnosis.run(diagnosis.Plan(derivatives, label_column), Setting(**setting))

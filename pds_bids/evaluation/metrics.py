@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import NormalDist
 
 import numpy as np
@@ -184,23 +185,36 @@ def coverage(error: Array, sd: Array, mask: NDArray[np.bool_], level: float) -> 
     return float(np.mean(np.abs(e) <= NormalDist().inv_cdf((1 + level) / 2) * s))
 
 
+def resampled(cluster: NDArray[np.integer], seed: int, n: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of `n` bootstrap samples: clusters (anatomies) are drawn first, then members of each.
+
+    Parameters
+    ----------
+    cluster
+        (n_subjects,) which anatomy each subject was made from.
+
+    Yields
+    ------
+    ndarray
+        Rows, with repetitions; about n_subjects of them.
+    """
+    generator = np.random.default_rng(seed)
+    groups = [np.flatnonzero(cluster == c) for c in np.unique(cluster)]
+    for _ in range(n):
+        chosen = generator.integers(len(groups), size=len(groups))
+        yield np.concatenate([generator.choice(groups[c], len(groups[c])) for c in chosen])
+
+
 def clustered_bootstrap(
     values: Array, cluster: NDArray[np.integer], seed: int = 0, n: int = 2000
 ) -> tuple[float, float]:
-    """95 % confidence interval of the mean: resample clusters (anatomies), then members of each.
+    """95 % confidence interval of the mean, of samples as `resampled` draws them.
 
     Parameters
     ----------
     values
         (n_subjects,)
-    cluster
-        (n_subjects,) which anatomy each subject was made from.
     """
-    generator = np.random.default_rng(seed)
-    groups = [np.asarray(values)[cluster == c] for c in np.unique(cluster)]
-    means = []
-    for _ in range(n):
-        chosen = generator.integers(len(groups), size=len(groups))
-        means.append(np.concatenate([generator.choice(groups[c], len(groups[c])) for c in chosen]).mean())
+    means = [np.asarray(values)[rows].mean() for rows in resampled(cluster, seed, n)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

@@ -12,6 +12,9 @@ from pds_bids.simulation.protocol import uniform
 AIR_CAVITIES_MM = ((0.0, 38.0, -24.0), (-48.0, -18.0, -38.0), (48.0, -18.0, -38.0))
 """Sphenoid and frontal sinuses, left and right ear canals: where the static field is bad."""
 
+FIELD_PEAK_HZ = 100.0
+"""Static field beside a typical air cavity at 3 T [R]."""
+
 
 def half_extent_mm(device: torch.device) -> Tensor:
     """(3,) from the centre of `MODEL_GRID` to its last voxel centre, (z, y, x): voxels are 2 mm."""

@@ -15,13 +15,10 @@ from pds_bids.simulation.deformation import deform, random_diffeomorphism
 from pds_bids.simulation.disease import Condition, Person, condition
 from pds_bids.simulation.effects import FLUID
 from pds_bids.simulation.fibres import fibre_directions
-from pds_bids.simulation.field import field_map
+from pds_bids.simulation.field import FIELD_PEAK_HZ, field_map
 from pds_bids.simulation.physics import TissueProperties, tissue_properties
 from pds_bids.simulation.regions import Region, regions_of
 from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
-
-FIELD_PEAK_HZ = 100.0
-"""Static field beside a typical air cavity at 3 T [R]."""
 
 SHIM_SD_HZ = 8.0
 """What the shim leaves elsewhere [R]."""

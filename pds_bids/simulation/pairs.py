@@ -6,6 +6,7 @@ field, image, noise; blur, misalignment and mask errors are what preprocessing l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,7 @@ from pds_bids.simulation.protocol import (
     random_t1w,
     reference_acquisition,
 )
+from pds_bids.simulation.sites import Site
 from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
 from pds_bids.simulation.sulci import with_sulci
 from pds_bids.simulation.texture import noise_of_scale, primary_cortex, structure_gains, texture
@@ -124,6 +126,7 @@ def simulate_pairs(
     n: int,
     sd_mm: float = 3.0,
     person: Person | None = None,
+    sites: Sequence[Site] = (),
 ) -> list[Pair]:
     """Several pairs of scans of one random variant of an anatomy, each by other scanners.
 
@@ -139,10 +142,12 @@ def simulate_pairs(
         Standard deviation of the anatomical deformation; 0 keeps all but the sulci as they are.
     person
         Whose age and disease change the regions; None leaves them as they are in the anatomy.
+    sites
+        Where sources come from, in turn; from anywhere where none is named.
     """
     structures, tissue = _anatomy(structures, generator, sd_mm, person)
     body = _body(structures, tissue)
-    return [_scanned(body, generator) for _ in range(n)]
+    return [_scanned(body, generator, sites[k % len(sites)] if sites else None) for k in range(n)]
 
 
 def _anatomy(
@@ -176,8 +181,11 @@ def _interior(body: _Body, generator: torch.Generator) -> _Interior:
     )
 
 
-def _scanned(body: _Body, generator: torch.Generator) -> Pair:
+def _scanned(body: _Body, generator: torch.Generator, site: Site | None) -> Pair:
     interior = _interior(body, generator)
+
+    def source_scan(modality: Modality) -> Acquisition:
+        return site.acquisition(modality) if site else random_acquisition(modality, generator)
 
     def image(values: Tensor, scan: Acquisition) -> Tensor:
         moment = _moment(values, body.cells, interior, scan, generator)
@@ -186,7 +194,7 @@ def _scanned(body: _Body, generator: torch.Generator) -> Pair:
     def weighted(modality: Modality, scan: Acquisition) -> Tensor:
         return image(magnetisation(modality, body.cells.tissue, body.cells.structure, scan), scan)
 
-    sources = {m: spoiled(weighted(m, random_acquisition(m, generator)), generator) for m in Modality}
+    sources = {m: spoiled(weighted(m, source_scan(m)), generator) for m in Modality}
     targets = {m: weighted(m, reference_acquisition(m, generator)) for m in Modality}
     masks = {m: brain_mask(body.brain, sources[m], generator) for m in Modality}
     anatomical = random_t1w(generator)

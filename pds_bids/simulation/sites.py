@@ -8,12 +8,16 @@ purpose.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pds_bids.core.modality import Modality
+from pds_bids.core.seeds import derived_seed
+from pds_bids.simulation.field import FIELD_PEAK_HZ
+from pds_bids.simulation.protocol import Acquisition, random_acquisition
 
 Triple = tuple[float, float, float]
 
@@ -131,6 +135,28 @@ class Site:
     name: str
     t1w: Protocol
     protocols: Mapping[Modality, Protocol]
+
+    def acquisition(self, modality: Modality) -> Acquisition:
+        """How a mean volume of this site comes to model space: always the same.
+
+        What no protocol says (reconstruction, gains, coil, leftovers of registration) is drawn once for the
+        site. Distortion is along y, whatever axis was phase encoded.
+        """
+        scanner = torch.Generator().manual_seed(derived_seed(0, self.name, modality))
+        protocol = self.protocols[modality]
+        return replace(
+            random_acquisition(modality, scanner),
+            fwhm_mm=protocol.voxel_mm,
+            shift_mm=protocol.phase_sign * FIELD_PEAK_HZ * protocol.readout_s * protocol.voxel_mm[1],
+            bias_sd=protocol.bias_sd,
+            tr_ms=1000 * protocol.tr_s,
+            te_ms=1000 * protocol.te_s,
+            flip_deg=protocol.flip_deg,
+            b_value=protocol.b_value,
+            noise=1 / protocol.snr,
+            n_volumes=int(protocol.weighted.sum()),
+            inflow=protocol.inflow,
+        )
 
 
 OASIS = Site(

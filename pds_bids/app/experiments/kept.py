@@ -24,6 +24,6 @@ def kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
     """
     if not path.is_file():
         with atomic_write(path) as partial:
-            np.savez(partial, **make())
+            np.savez(partial, allow_pickle=False, **make())
     with np.load(path) as arrays:
         return dict(arrays)
