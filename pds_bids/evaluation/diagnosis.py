@@ -6,7 +6,7 @@ classifier and how strongly it is held back) is fitted on training subjects only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,14 +135,25 @@ def score(
 
 
 def gain(
-    statistic: Statistic, labels: Labels, probability_NK: Array, rival_NK: Array, cluster: Labels, seed: int
+    statistic: Statistic,
+    labels: Labels,
+    runs: Sequence[Array],
+    rivals: Sequence[Array],
+    cluster: Labels,
+    seed: int,
 ) -> Interval:
-    """How much better one way is than a rival on the same rows, with the interval of the difference."""
+    """How much better one way is than a rival on the same rows, with the interval of the difference.
 
-    def difference(rows: NDArray[np.int64]) -> float:
-        return statistic(labels[rows], probability_NK[rows]) - statistic(labels[rows], rival_NK[rows])
+    Parameters
+    ----------
+    runs, rivals
+        (n, K) probabilities; of several runs of one way, the mean of the statistics counts.
+    """
 
-    return _interval(difference, labels, cluster, seed)
+    def mean(told: Sequence[Array], rows: NDArray[np.int64]) -> float:
+        return float(np.mean([statistic(labels[rows], probability[rows]) for probability in told]))
+
+    return _interval(lambda rows: mean(runs, rows) - mean(rivals, rows), labels, cluster, seed)
 
 
 def _interval(
