@@ -94,6 +94,57 @@ def diagnosis(derivatives: Path | None, label_column: str, **setting: Any) -> in
 
 
 @experiment.command()
+@in_setting(n_subjects=24)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), metavar="N", default=3, help="Runs of each mode that draws."
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="Also train the denoiser for so many steps with the loss of each mode.",
+)
+@click.option(
+    "--n-fit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=24,
+    help="People simulated from training maps for these steps.",
+)
+def pattern(seeds: int, steps: int, n_fit: int, **setting: Any) -> int:
+    """Exchange the pattern of disease that the networks are told, to see whether it matters."""
+    from pds_bids.app.experiments import pattern
+    from pds_bids.app.experiments.setting import Setting
+
+    return pattern.run(pattern.Plan(seeds, steps, n_fit), Setting(**setting))
+
+
+@experiment.command()
+@in_setting(n_subjects=8)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=40,
+    help="Of adapting the refiner to one site.",
+)
+@click.option(
+    "--n-fit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=12,
+    help="People simulated from training maps to adapt to each site.",
+)
+def sites(steps: int, n_fit: int, **setting: Any) -> int:
+    """Adapt to each of four simulated sites, and test at all of them."""
+    from pds_bids.app.experiments import sites
+    from pds_bids.app.experiments.setting import Setting
+
+    return sites.run(sites.Plan(steps, n_fit), Setting(**setting))
+
+
+@experiment.command()
 @in_setting(n_subjects=32)
 @click.option(
     "--n-challenged",

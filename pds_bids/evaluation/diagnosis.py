@@ -6,7 +6,7 @@ classifier and how strongly it is held back) is fitted on training subjects only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,10 +121,16 @@ def balanced_accuracy(labels: Labels, probability_NK: Array) -> float:
 
 
 def macro_auc(labels: Labels, probability_NK: Array) -> float:
-    """Mean over classes of the area under the ROC curve of that class against the rest."""
-    from sklearn.metrics import roc_auc_score
+    """Mean over classes of the area under the ROC curve of that class against the rest.
 
-    return float(np.mean([roc_auc_score(labels == c, probability_NK[:, c]) for c in np.unique(labels)]))
+    Of the ranks rather than of the curve: Mann and Whitney's U, a tenth of scikit-learn's time in a bootstrap.
+    """
+    from scipy.stats import rankdata
+
+    member_NK = labels[:, None] == np.arange(probability_NK.shape[1])
+    n_K = member_NK.sum(axis=0)
+    above_K = (rankdata(probability_NK, axis=0) * member_NK).sum(axis=0) - n_K * (n_K + 1) / 2
+    return float(np.mean(above_K / (n_K * (len(labels) - n_K))))
 
 
 def score(
@@ -135,14 +141,25 @@ def score(
 
 
 def gain(
-    statistic: Statistic, labels: Labels, probability_NK: Array, rival_NK: Array, cluster: Labels, seed: int
+    statistic: Statistic,
+    labels: Labels,
+    runs: Sequence[Array],
+    rivals: Sequence[Array],
+    cluster: Labels,
+    seed: int,
 ) -> Interval:
-    """How much better one way is than a rival on the same rows, with the interval of the difference."""
+    """How much better one way is than a rival on the same rows, with the interval of the difference.
 
-    def difference(rows: NDArray[np.int64]) -> float:
-        return statistic(labels[rows], probability_NK[rows]) - statistic(labels[rows], rival_NK[rows])
+    Parameters
+    ----------
+    runs, rivals
+        (n, K) probabilities; of several runs of one way, the mean of the statistics counts.
+    """
 
-    return _interval(difference, labels, cluster, seed)
+    def mean(told: Sequence[Array], rows: NDArray[np.int64]) -> float:
+        return float(np.mean([statistic(labels[rows], probability[rows]) for probability in told]))
+
+    return _interval(lambda rows: mean(runs, rows) - mean(rivals, rows), labels, cluster, seed)
 
 
 def _interval(

@@ -95,7 +95,7 @@ def test_intervals_hold_the_value_and_a_paired_difference_is_narrow() -> None:
     clusters = SUBJECTS // 2
 
     mean, low, high = score(balanced_accuracy, LABELS, probability, clusters, 0)
-    difference = gain(balanced_accuracy, LABELS, slightly, probability, clusters, 0)
+    difference = gain(balanced_accuracy, LABELS, [slightly], [probability], clusters, 0)
 
     assert low < mean < high
     assert 0 <= difference.mean <= 0.1

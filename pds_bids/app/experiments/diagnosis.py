@@ -85,8 +85,8 @@ def run(plan: Plan, setting: Setting) -> int:
         subjects = real_subjects(plan.derivatives, plan.label_column)
     else:
         subjects = simulated_subjects(People.held_out(setting, checkpoint, plan.sites))
-    what = f"rois-{checkpoint.sha256[:12]}"
-    views = measured(subjects, roi_views(checkpoint.model, roi_atlas()), setting.folder, what)
+    place = setting.folder / f"rois-{checkpoint.sha256[:12]}-of-{subjects.name}"
+    views = measured(subjects.pairs, roi_views(checkpoint.model, roi_atlas()), place)
     told = [Told.by_arms(views[target], target, subjects, setting.seed) for target in Modality]
     result = Result(
         "diagnosis",
@@ -149,8 +149,8 @@ class Told:
                 "n": len(labels),
                 "balanced_accuracy": score(balanced_accuracy, labels, told, *of),
                 "auc": score(macro_auc, labels, told, *of),
-                "imputation_gain_accuracy": gain(balanced_accuracy, labels, imputed, told, *of),
-                "imputation_gain_auc": gain(macro_auc, labels, imputed, told, *of),
+                "imputation_gain_accuracy": gain(balanced_accuracy, labels, [imputed], [told], *of),
+                "imputation_gain_auc": gain(macro_auc, labels, [imputed], [told], *of),
                 "mcnemar_p": mcnemar(labels, imputed, told) if arm in RIVALS else None,
             }
             for arm, told in self.probability.items()
@@ -173,7 +173,7 @@ class Told:
             )
         acquired, without = (self.probability[arm] for arm in (REAL, SOURCE_ONLY))
         subjects = self.subjects
-        added = gain(balanced_accuracy, subjects.labels, acquired, without, subjects.anatomy, self.seed)
+        added = gain(balanced_accuracy, subjects.labels, [acquired], [without], subjects.anatomy, self.seed)
         yield (
             f"{missing} acquired: with {source}, it {_verdict(added)} {SOURCE_ONLY} (difference of balanced "
             f"accuracy {interval_text(added, 3)})."

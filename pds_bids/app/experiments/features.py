@@ -133,17 +133,13 @@ def roi_views(model: PdsModel, atlas: RoiAtlas) -> Measure:
     return measure
 
 
-def measured(
-    subjects: Subjects, measure: Measure, folder: Path, what: str
-) -> dict[Modality, dict[str, NDArray[np.floating]]]:
-    """A measure of every subject in both directions, made once and kept.
+def measured(pairs: Pairs, measure: Measure, place: Path) -> dict[Modality, dict[str, NDArray[np.floating]]]:
+    """A measure of every pair in both directions, made once and kept.
 
     Parameters
     ----------
-    folder
-        Where results are kept.
-    what
-        Names all that the measure follows from besides the subject.
+    place
+        Where results are kept; its name has to say which pairs they are of, and what else they follow from.
 
     Returns
     -------
@@ -151,12 +147,11 @@ def measured(
         By target and name, (n, ...) each.
     """
     found: dict[Modality, list[Arrays]] = {target: [] for target in Modality}
-    place = folder / f"{what}-of-{subjects.name}"
-    for row in range(len(subjects.pairs)):
+    for row in range(len(pairs)):
         for target in Modality:
-            make = partial(_measured, measure, subjects.pairs, row, target)
+            make = partial(_measured, measure, pairs, row, target)
             found[target].append(kept(place / f"{row:04d}-{target}.npz", make))
-        print(f"{what}: subject {row + 1} of {len(subjects.pairs)}", flush=True)
+        print(f"{place.name}: {row + 1} of {len(pairs)}", flush=True)
     return {
         target: {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         for target, rows in found.items()

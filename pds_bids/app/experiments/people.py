@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pds_bids.app.experiments.kept import Arrays, aligned_once, kept
 from pds_bids.app.experiments.setting import Setting
 from pds_bids.app.testbed import maps_of
+from pds_bids.app.workers import workers
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class People:
         missing = [k for k in range(self.n_people) if not self._path(k).is_file()]
         for number in {k % len(self.maps) for k in missing}:
             self._structures(number)
-        with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with workers(len(os.sched_getaffinity(0))) as pool:
             for done, _ in enumerate(pool.map(self._make_alone, missing), start=1):
                 print(f"simulated {done} of {len(missing)} people", flush=True)
 
