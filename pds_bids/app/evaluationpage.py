@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.provenance import flat
 from pds_bids.bids.writing import write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
-from pds_bids.report.charts import KINDS, chart
+from pds_bids.report.charts import chart
 from pds_bids.report.figures import Row, comparison, to_svg
 from pds_bids.report.results import BANNERS, Chart, Part, ResultsPage, render_results
 from pds_bids.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 About = Mapping[str, Any]
 """What an experiment's JSON says: how it was made, and `SHOWN`."""
@@ -92,8 +95,9 @@ def load(path: Path) -> About:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give the JSON of an experiment") from error
-    if not isinstance(about, dict) or not about.keys() >= set(SHOWN):
-        raise UsageError(f"{path}: lacks {', '.join(SHOWN)}; give the JSON of an experiment")
+    if not isinstance(about, dict) or not set(SHOWN) <= about.keys():
+        lacking = ", ".join(name for name in SHOWN if name not in about)
+        raise UsageError(f"{path}: lacks {lacking}; give the JSON of an experiment")
     return about
 
 
@@ -110,16 +114,22 @@ def part_of(about: About, path: Path) -> Part:
     UsageError
         If a chart cannot be drawn from what it says.
     """
-    subjects = str(about.get("subjects"))
     return Part(
         title=about["title"],
-        subjects=subjects if subjects in BANNERS else "unknown",
+        subjects=_subjects(about),
         findings=about["findings"],
         tables=tables_of(about),
         charts=list(charts_of(about, path)),
         command=about.get("command", ""),
         facts=_provenance(about),
     )
+
+
+def _subjects(about: About) -> str:
+    """Who was measured: as it says itself, or else people made from label maps, or those of a dataset."""
+    if about.get("subjects") in list(BANNERS):
+        return str(about["subjects"])
+    return "simulated" if about.get("test_maps") or about.get("label_maps") else "dataset"
 
 
 def tables_of(about: About) -> list[Table]:
@@ -134,13 +144,17 @@ def tables_of(about: About) -> list[Table]:
 def charts_of(about: About, path: Path) -> Iterator[Chart]:
     """The charts of an experiment, drawn; `path` and errors as in `part_of`."""
     for told in about["charts"]:
-        kind, title, data = told["kind"], told["title"], told["data"]
-        if kind not in (*KINDS, SLICES):
-            raise UsageError(f"{path}: {kind} is no kind of chart; choose from {', '.join([*KINDS, SLICES])}")
-        drawn = (
-            comparison(_rows(data, path.parent), title=title) if kind == SLICES else chart(kind, title, data)
-        )
-        yield Chart(title, to_svg(drawn), told["caption"])
+        try:
+            yield Chart(told["title"], to_svg(_drawn(told, path.parent)), told["caption"])
+        except (KeyError, TypeError, ValueError) as error:
+            fault = f"the chart {told.get('title')} cannot be drawn ({type(error).__name__}: {error})"
+            raise UsageError(f"{path}: {fault}; run the experiment again") from error
+
+
+def _drawn(told: Mapping[str, Any], folder: Path) -> Figure:
+    if told["kind"] == SLICES:
+        return comparison(_rows(told["data"], folder), title=told["title"])
+    return chart(told["kind"], told["title"], told["data"])
 
 
 def _rows(data: Mapping[str, Any], folder: Path) -> list[Row]:

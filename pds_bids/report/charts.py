@@ -153,7 +153,7 @@ def _lines(data: Data) -> Figure:
         middle, low, high = intervals(values).T
         if names:  # no line joins what has no order
             beside = x + 0.12 * (number - (len(series) - 1) / 2)
-            ends = (middle - low, high - middle)
+            ends = np.stack([middle - low, high - middle])
             axes.errorbar(beside, middle, ends, label=name, **look | {"linestyle": "none"})
         else:
             axes.plot(x, middle, label=name, **look)

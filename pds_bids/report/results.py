@@ -63,6 +63,11 @@ class Part:
     command: str = ""
     facts: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def headline(self) -> str:
+        """Who was measured, in two words."""
+        return BANNERS[self.subjects][0]
+
 
 BANNERS: Mapping[str, tuple[str, str]] = {
     "simulated": (
@@ -75,7 +80,11 @@ BANNERS: Mapping[str, tuple[str, str]] = {
         "Acquired scans, against which SYNTHETIC volumes were held. The numbers are about these people and "
         "scanners; volumes made by a model are for research only, never for diagnosis.",
     ),
-    "unknown": ("UNKNOWN SUBJECTS", "The file does not say whether these numbers are of real people."),
+    "dataset": (
+        "SUBJECTS OF A DATASET",
+        "Scans of a dataset, against which SYNTHETIC volumes were held; whether these scans were acquired or "
+        "simulated, the dataset says. Volumes made by a model are for research only, never for diagnosis.",
+    ),
 }
 """Who the numbers are of, to what a reader must know about that."""
 
