@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.provenance import flat, settings, software_versions
-from pds_bids.app.scores import Reference, Score
+from pds_bids.app.scores import METRICS, Reference, Score
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
@@ -34,10 +34,7 @@ QUALITY_NAMES = {
 SCORE_NAMES = {
     "target": "Target",
     "method": "Method",
-    "psnr_db": "PSNR (dB)",
-    "ssim": "SSIM",
-    "mae": "MAE (brain median = 1)",
-    "coverage_80": "Share inside the 80 % interval (honest: 0.8)",
+    **{name: metric.heading for name, metric in METRICS.items()},
     "n_voxels": "Voxels scored",
 }
 """Key of a score to the heading of its column."""

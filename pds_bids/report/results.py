@@ -80,6 +80,11 @@ BANNERS: Mapping[str, tuple[str, str]] = {
         "Acquired scans, against which SYNTHETIC volumes were held. The numbers are about these people and "
         "scanners; volumes made by a model are for research only, never for diagnosis.",
     ),
+    "synthetic": (
+        "SYNTHETIC",
+        "This dataset holds volumes that no scanner acquired: a model computed them. Scores hold them "
+        "against acquired ones where there are any. For research only, never for diagnosis.",
+    ),
     "dataset": (
         "SUBJECTS OF A DATASET",
         "Scans of a dataset, against which SYNTHETIC volumes were held; whether these scans were acquired or "

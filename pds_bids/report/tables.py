@@ -36,11 +36,14 @@ class Table:
         All keys become columns, in the order in which they first appear.
     headings
         Key to how the column is headed, where that is not the key itself.
+    links
+        Text of a cell to the address that it leads to, relative to the page.
     """
 
     title: str
     rows: Sequence[Mapping[str, Cell]]
     headings: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:

@@ -56,7 +56,7 @@ def test_no_text_becomes_markup():
 @pytest.mark.parametrize("subjects", BANNERS)
 def test_a_banner_says_whose_numbers_these_are(subjects):
     said = Reader(render_results(ResultsPage("Worth", [replace(part("word"), subjects=subjects)]))).text
-    assert [headline in said for headline, _ in BANNERS.values()] == [kind == subjects for kind in BANNERS]
+    assert [text in said for _, text in BANNERS.values()] == [kind == subjects for kind in BANNERS]
 
 
 def test_a_page_of_several_experiments_names_the_subjects_of_each():
@@ -92,3 +92,11 @@ def test_keys_of_any_row_are_columns_and_may_have_another_heading():
 
 def test_a_column_of_points_has_three_decimal_places():
     assert interval_decimals([[0.0, 0.0, 0.0], None, [1.0, None, None]]) == 3
+
+
+def test_a_cell_leads_where_it_is_told_to_and_nowhere_else():
+    table = Table(
+        "t", [{"visit": "sub-01.html"}, {"visit": "javascript:x"}], links={"javascript:x": "javascript:x"}
+    )
+    reader = Reader(render_results(ResultsPage("Worth", [replace(part("word"), tables=[table])])))
+    assert [a["href"] for tag, a in reader.tags if tag == "a"] == ["javascript%3Ax"]
