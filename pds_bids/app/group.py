@@ -89,7 +89,7 @@ def _page(out: Path, rows: Sequence[Mapping[str, Any]], means: Sequence[Mean], f
             "Target": mean.target.full_name,
             "Metric": groupscores.TOLD[mean.metric].heading,
             "Subjects": mean.n_subjects,
-            "Mean [95 % interval]": mean.mean if mean.low is None else (mean.mean, mean.low, mean.high),
+            "Mean [95 % interval]": mean.text,
         }
         for mean in means
     ]

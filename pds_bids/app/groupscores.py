@@ -13,6 +13,7 @@ import numpy as np
 
 from pds_bids.app.scores import MAIN, METRICS, TEMPLATE, Metric
 from pds_bids.core.modality import Modality
+from pds_bids.report.tables import cell_text
 from pds_bids.report.templating import count_of
 
 LEAST_SUBJECTS = 3
@@ -86,6 +87,11 @@ class Mean:
     mean: float
     low: float | None
     high: float | None
+
+    @property
+    def text(self) -> str:
+        """As a page tells it."""
+        return str(cell_text((self.mean, self.low, self.high), TOLD[self.metric].decimals))
 
 
 def summarised(visits: Sequence[Values], subjects: Sequence[str], seed: int = 0) -> list[Mean]:
