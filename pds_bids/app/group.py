@@ -18,7 +18,7 @@ from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError
 from pds_bids.report.results import Part, ResultsPage, render_results
-from pds_bids.report.tables import Table
+from pds_bids.report.tables import Cell, Table
 from pds_bids.report.templating import count_of
 
 COLUMNS = {
@@ -84,7 +84,7 @@ def _page(out: Path, rows: Sequence[Mapping[str, Any]], means: Sequence[Mean], f
     """The same to look at, with the report of each visit one click away."""
     states = Counter(row["status"] for row in rows)
     told = [f"{count_of(len(rows), 'visit')}: {', '.join(f'{n} {state}' for state, n in states.items())}."]
-    scores = [
+    scores: list[Mapping[str, Cell]] = [
         {
             "Target": mean.target.full_name,
             "Metric": groupscores.TOLD[mean.metric].heading,
