@@ -93,3 +93,17 @@ def cell_text(cell: Cell, decimals: int) -> Text:
         return Text(text_of(cell))
     mean, low, high = ("n/a" if number is None else f"{number:z.{decimals}f}" for number in cell)
     return Text(mean, f"[{low}, {high}]")
+
+
+def simple_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a simple table of reStructuredText; the first row is its head.
+
+    >>> print(*simple_table([["name", "n"], ["flat", "3"]]), sep=" / ")
+    ====  = / name  n / ====  = / flat  3 / ====  =
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    head, *body = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return [rule, head, rule, *body, rule]
