@@ -81,13 +81,18 @@ def test_a_table_is_of_the_columns_that_are_asked_for(told):
     lines = told.content("x / table / T / method, psnr_db").splitlines()
     assert [re.split(" {2,}", line) for line in lines[1:4:2]] == [
         ["Method", "PSNR (dB)"],
-        ["a", "20.0 [19.0, 21.0]"],
+        ["a", "20.0 [19.0,\N{NO-BREAK SPACE}21.0]"],
     ]
 
 
 def test_all_is_everything(told):
     text = told.content("x / all")
-    for part in ("- No", "20.0 [19.0, 21.0]", "figure:: results/x/gains.svg", "   pds-model experiment x"):
+    for part in (
+        "- No",
+        "20.0 [19.0,\N{NO-BREAK SPACE}21.0]",
+        "figure:: results/x/gains.svg",
+        "   pds-model experiment x",
+    ):
         assert part in text
 
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from pds_bids.app.evaluationpage import About, charts_of, load, tables_of
-from pds_bids.report.tables import Table, simple_table
+from pds_bids.report.tables import Table, Text, simple_table
 
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS / "results"
@@ -75,9 +75,13 @@ def findings(name: str) -> Iterator[str]:
 def table(name: str, title: str, columns: str = "") -> list[str]:
     """A table, of the columns that are asked for."""
     shown = only(table_of(name, title), columns.split(", ")) if columns else table_of(name, title)
-    return simple_table(
-        [[plain(head) for head in shown.heads], *([plain(str(cell)) for cell in row] for row in shown.cells)]
-    )
+    rows = [[in_one_line(cell) for cell in row] for row in shown.cells]
+    return simple_table([[plain(head) for head in shown.heads], *rows])
+
+
+def in_one_line(cell: Text) -> str:
+    """A cell whose interval is not broken between its ends."""
+    return f"{plain(cell.value)} {cell.ends.replace(' ', chr(0xA0))}".strip()
 
 
 def chart(name: str, title: str) -> list[str]:
