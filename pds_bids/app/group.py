@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pds_bids.app import groupscores
+from pds_bids.app.groupscores import Mean
 from pds_bids.bids.completion import completing_run
+from pds_bids.bids.tables import MISSING, table
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError
+from pds_bids.report.results import Part, ResultsPage, render_results
+from pds_bids.report.tables import Cell, Table
 from pds_bids.report.templating import count_of
 
 COLUMNS = {
@@ -31,7 +38,8 @@ INTERRUPTED = {
 
 
 def run(config: Config) -> int:
-    """Write `group_synthesis.tsv` and its data dictionary. Reads OUTPUT_DIR only.
+    """Write `group_synthesis.tsv` with its data dictionary and page, and `group_scores.tsv` where any visit
+    was scored. Reads OUTPUT_DIR only.
 
     Raises
     ------
@@ -45,12 +53,64 @@ def run(config: Config) -> int:
         raise NoUsableParticipantError(
             f"{out}: holds no participant outputs; run the participant level first"
         )
-    rows = [row for visit in visits if (row := _row(out, visit))]
-    lines = ["\t".join(COLUMNS), *("\t".join(str(row[name]) for name in COLUMNS) for row in rows)]
-    write_text(out / "group_synthesis.tsv", "\n".join(lines) + "\n")
-    write_json(out / "group_synthesis.json", {name: {"Description": text} for name, text in COLUMNS.items()})
-    print(f"{count_of(len(rows), 'visit')}: {out / 'group_synthesis.tsv'}")
+    rows = [row | groupscores.values_of(visit) for visit in visits if (row := _row(out, visit))]
+    columns = COLUMNS | groupscores.columns(rows)
+    _write_table(out / "group_synthesis.tsv", columns, rows)
+    means = groupscores.summarised(rows, [row["participant_id"] for row in rows])
+    for old in out.glob("group_scores.*"):
+        old.unlink()
+    if means:
+        _write_table(out / "group_scores.tsv", groupscores.SUMMARY, [asdict(mean) for mean in means])
+    findings = groupscores.findings(means)
+    write_text(out / "group_synthesis.html", _page(out, rows, means, findings))
+    print("\n".join([*findings, f"{count_of(len(rows), 'visit')}: {out / 'group_synthesis.tsv'}"]))
     return 0
+
+
+def _write_table(path: Path, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tab-separated values, and beside them what the columns mean."""
+    cells = ([_cell(row.get(name)) for name in columns] for row in rows)
+    write_text(path, table(list(columns), cells))
+    write_json(path.with_suffix(".json"), {name: {"Description": text} for name, text in columns.items()})
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _page(out: Path, rows: Sequence[Mapping[str, Any]], means: Sequence[Mean], findings: list[str]) -> str:
+    """The same to look at, with the report of each visit one click away."""
+    states = Counter(row["status"] for row in rows)
+    told = [f"{count_of(len(rows), 'visit')}: {', '.join(f'{n} {state}' for state, n in states.items())}."]
+    scores: list[Mapping[str, Cell]] = [
+        {
+            "Target": mean.target.full_name,
+            "Metric": groupscores.TOLD[mean.metric].heading,
+            "Subjects": mean.n_subjects,
+            "Mean [95 % interval]": mean.text,
+        }
+        for mean in means
+    ]
+    shown = (
+        "status",
+        "synthetic",
+        *(c for c in groupscores.columns(rows) if c.endswith("psnr_db")),
+        "message",
+    )
+    visits = [{"visit": _report(out, row), **{name: row.get(name) for name in shown}} for row in rows]
+    links = {name: name for row in visits if (name := str(row["visit"])).endswith(".html")}
+    tables = [Table("Scores", scores)] if scores else []
+    tables.append(Table("Visits", visits, links=links))
+    part = Part("Visits", "synthetic", told + findings, tables)
+    return render_results(ResultsPage("All visits", [part]))
+
+
+def _report(out: Path, row: Mapping[str, Any]) -> str:
+    """Name of a visit's report; of the visit itself where it has none."""
+    label = "_".join(name for name in (row["participant_id"], row["session_id"]) if name != MISSING)
+    return f"{label}.html" if (out / f"{label}.html").exists() else label
 
 
 def _row(out: Path, visit: Path) -> dict[str, Any] | None:

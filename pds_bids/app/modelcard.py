@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.core.modality import Modality
+from pds_bids.report.tables import simple_table
 
 if TYPE_CHECKING:
     from pds_bids.models.checkpoint import Checkpoint
@@ -138,7 +139,7 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "On scans simulated from the test anatomies, inside the source's brain mask, with a data range of 2:",
         "mean [95 % interval; anatomies were resampled first, then subjects].",
         "",
-        *_table(table),
+        *simple_table(table),
     ]
 
 
@@ -160,7 +161,7 @@ def _uncertainty(factors: Mapping[str, Mapping[str, float]]) -> list[str]:
         "these factors, mixed by the tissues seen in the source. On calibration subjects about 80 % of the",
         "errors are within 1.28 and 90 % within 1.64 standard deviations, in each tissue.",
         "",
-        *_table([["target", *tissues], *rows]),
+        *simple_table([["target", *tissues], *rows]),
     ]
 
 
@@ -168,14 +169,4 @@ def _limits(limits: Mapping[str, float]) -> list[str]:
     if not limits:
         return ["This model has no score of them: nothing warns."]
     rows = [[Modality(name).full_name, f"{limit:.2f}"] for name, limit in limits.items()]
-    return [*_table([["source", "limit"], *rows]), "", *BLIND_SPOTS]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A simple table of reStructuredText; the first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = "  ".join("=" * width for width in widths)
-    head, *body = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return [rule, head, rule, *body, rule]
+    return [*simple_table([["source", "limit"], *rows]), "", *BLIND_SPOTS]

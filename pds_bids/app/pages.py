@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pds_bids.app.provenance import settings, software_versions
-from pds_bids.app.scores import Reference, Score
+from pds_bids.app.provenance import flat, settings, software_versions
+from pds_bids.app.scores import METRICS, Reference, Score
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
@@ -34,10 +34,7 @@ QUALITY_NAMES = {
 SCORE_NAMES = {
     "target": "Target",
     "method": "Method",
-    "psnr_db": "PSNR (dB)",
-    "ssim": "SSIM",
-    "mae": "MAE (brain median = 1)",
-    "coverage_80": "Share inside the 80 % interval (honest: 0.8)",
+    **{name: metric.heading for name, metric in METRICS.items()},
     "n_voxels": "Voxels scored",
 }
 """Key of a score to the heading of its column."""
@@ -83,7 +80,7 @@ def visit_page(
         errors=errors,
         methods=list(dict.fromkeys(paragraphs)),
         references=references(paragraphs),
-        settings=dict(_flat(settings(config))),
+        settings=dict(flat(settings(config))),
         versions=software_versions(),
     )
     return render_participant(page)
@@ -189,15 +186,6 @@ def _named(score: Score) -> dict[str, Any]:
     """A score under the headings of the page."""
     shown = score | {"target": Modality(str(score["target"])).full_name}
     return {heading: shown[key] for key, heading in SCORE_NAMES.items()}
-
-
-def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as one row each, such as `output.spaces`; lists become text."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", ", ".join(map(str, value)) or None if isinstance(value, list) else value
 
 
 def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:

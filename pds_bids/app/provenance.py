@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,6 +42,15 @@ def settings(config: Config) -> dict[str, Any]:
     """The configuration as plain TOML and JSON values; unset options are left out."""
     plain: dict[str, Any] = _plain(asdict(config))
     return plain
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as one row each, such as `output.spaces`; lists become text."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", ", ".join(map(str, value)) or None if isinstance(value, list) else value
 
 
 def outcome_settings(config: Config) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,11 +12,50 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import Volume
-from pds_bids.evaluation.metrics import coverage, mae, psnr, ssim
+from pds_bids.evaluation.metrics import coverage, mae, nmi, psnr, sharpness, ssim
+from pds_bids.evaluation.uncertainty import normal_crps
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import Prepared, align_reference
+
+MAIN, TEMPLATE, SOURCE = "pds", "population template", "registered source"
+"""Names of the candidates: what the app has written, and two things that need no network."""
+
+
+class Metric(NamedTuple):
+    """How a metric is told: heading of its column, decimal places, and what it is."""
+
+    heading: str
+    decimals: int
+    meaning: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "psnr_db": Metric("PSNR (dB)", 2, "Peak signal-to-noise ratio in dB, with a fixed range of 2"),
+    "ssim": Metric("SSIM", 4, "Three-dimensional structural similarity, averaged over the mask; at most 1"),
+    "mae": Metric("MAE (brain median = 1)", 4, "Mean absolute error; the median of the brain is 1"),
+    "nmi": Metric("NMI", 4, "Normalised mutual information, from 0 to 1; it ignores contrast"),
+    "sharpness": Metric(
+        "Sharpness (as acquired: 1)", 3, "Power at periods of 5 to 10 mm over that of the acquired volume"
+    ),
+    "coverage_80": Metric(
+        "Share inside the 80 % interval (honest: 0.8)",
+        3,
+        "Share of errors inside the interval said to hold 80 %",
+    ),
+    "coverage_90": Metric(
+        "Share inside the 90 % interval (honest: 0.9)",
+        3,
+        "Share of errors inside the interval said to hold 90 %",
+    ),
+    "crps": Metric(
+        "CRPS (brain median = 1)",
+        4,
+        "Continuous ranked probability score of estimate and uncertainty; 0 is best",
+    ),
+}
+"""Everything that is measured, inside the mask of the reference."""
 
 Score = dict[str, str | float | None]
 """Name and value of each number about one candidate."""
@@ -67,23 +106,39 @@ def scoring_reference(acquired: Reduced, prepared: Prepared, config: PrepConfig)
 
 
 def score(reference: Reference, candidates: Sequence[Candidate], target: Modality) -> list[Score]:
-    """One row per candidate, inside the mask of the reference.
+    """One row per candidate, with `METRICS` inside the mask of the reference.
 
-    PSNR is in dB with range 2, MAE in units of the brain's median. `coverage_80` is the share of voxels whose
-    error lies in the 80 % interval that the candidate's sd promises: 0.8 where the sd is honest, less where
-    it is too small, None without one.
+    None where a metric does not apply: without an sd there is no coverage, and no sharpness beside a flat
+    reference.
     """
-    mask = reference.mask.data > 0
-    truth = reference.volume.data
     return [
         {
             "target": target.value,
-            "method": name,
-            "psnr_db": round(psnr(volume.data, truth, mask), 2),
-            "ssim": round(ssim(volume.data, truth, mask), 4),
-            "mae": round(mae(volume.data, truth, mask), 4),
-            "coverage_80": round(coverage(volume.data - truth, sd.data, mask, 0.8), 3) if sd else None,
-            "n_voxels": int(np.count_nonzero(mask)),
+            "method": candidate.method,
+            **_measured(reference, candidate),
+            "n_voxels": int(np.count_nonzero(reference.mask.data)),
         }
-        for name, volume, sd in candidates
+        for candidate in candidates
     ]
+
+
+def _measured(reference: Reference, candidate: Candidate) -> dict[str, float | None]:
+    mask, truth, volume = reference.mask.data > 0, reference.volume.data, candidate.volume.data
+    values: dict[str, float] = {
+        name: metric(volume, truth, mask)
+        for name, metric in (
+            ("psnr_db", psnr),
+            ("ssim", ssim),
+            ("mae", mae),
+            ("nmi", nmi),
+            ("sharpness", sharpness),
+        )
+    }
+    if candidate.sd:
+        error, sd = volume - truth, candidate.sd.data
+        values |= {f"coverage_{level:.0f}": coverage(error, sd, mask, level / 100) for level in (80, 90)}
+        values["crps"] = normal_crps(error, sd, mask)
+    return {
+        name: None if np.isnan(value := values.get(name, np.nan)) else round(value, metric.decimals)
+        for name, metric in METRICS.items()
+    }

@@ -11,7 +11,16 @@ from pathlib import Path
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
-from pds_bids.app.scores import Candidate, Reference, Score, score, scoring_reference
+from pds_bids.app.scores import (
+    MAIN,
+    SOURCE,
+    TEMPLATE,
+    Candidate,
+    Reference,
+    Score,
+    score,
+    scoring_reference,
+)
 from pds_bids.bids.completion import discard, mark_complete, page_path
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
@@ -155,9 +164,9 @@ def _synthesise(
             reference = scoring_reference(reduced(target), prepared, config.prep)
             writer.write_reference(reference, plan.usable(target))
             candidates = [
-                Candidate("pds", made.volume, made.sd),
-                Candidate("population template", synthesiser.templates[target]),
-                Candidate("registered source", relative),
+                Candidate(MAIN, made.volume, made.sd),
+                Candidate(TEMPLATE, synthesiser.templates[target]),
+                Candidate(SOURCE, relative),
             ]
             scores = score(reference, candidates, target)
         except ParticipantError as error:

@@ -216,6 +216,22 @@ def evaluate(label_maps: Path, out: Path, device: str, **plan: Any) -> int:
     return evaluation.run(evaluation.Plan(**plan), label_maps, out, device)
 
 
+@pds_model.command()
+@click.argument(
+    "results",
+    metavar="JSON...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+)
+@click.option("--out", type=_File, required=True, help="Page to write (.html).")
+def report(results: tuple[Path, ...], out: Path) -> int:
+    """Show what evaluations and experiments found, by the JSON of each, on one page."""
+    from pds_bids.app import evaluationpage
+
+    return evaluationpage.run(results, out)
+
+
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `pds-model`."""
     exit_with(pds_model, "pds-model", args)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from pds_bids.core.modality import Modality
+from pds_bids.report.tables import Table
 from pds_bids.report.templating import Value, environment
 
 # what may stand unquoted in a data address between double quotes: base64 and most of SVG stay as they are
@@ -49,7 +50,7 @@ class Section:
     @property
     def image(self) -> str:
         """The SVG as a `data:` address."""
-        return f"data:image/svg+xml,{quote(self.svg, safe=_URL_SAFE)}"
+        return data_address(self.svg)
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,14 @@ class ParticipantPage:
         return {m: f"{acquired[m]}, synthesised" if m in self.synthesised else acquired[m] for m in Modality}
 
     @property
-    def score_columns(self) -> Sequence[str]:
-        """Every key of the scores once, in the order of first appearance."""
-        return list(dict.fromkeys(key for row in self.scores for key in row))
+    def score_table(self) -> Table:
+        """The scores as a table."""
+        return Table("Scores", self.scores)
+
+
+def data_address(svg: str) -> str:
+    """An SVG as a `data:` address, in which a browser runs no script and loads nothing."""
+    return f"data:image/svg+xml,{quote(svg, safe=_URL_SAFE)}"
 
 
 def render_participant(page: ParticipantPage) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from pds_bids.app import group
+from pds_bids.app.scores import MAIN, METRICS, TEMPLATE
 from pds_bids.bids.completion import discard, mark_complete
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
@@ -118,3 +121,104 @@ def test_what_an_earlier_release_left_is_told(tmp_path: Path) -> None:
         write_json(tmp_path / "sub-01" / "log" / run / "status.json", old)
     write_json(tmp_path / "sub-01" / "log" / "complete.json", {"fingerprint": "0", "outputs": {}})
     assert [(row["status"], row["seconds"]) for row in table(tmp_path)] == [("complete", "20")]
+
+
+def scored(out: Path, visit: str, gain: float, **more: object) -> None:
+    """What a run with `--evaluate` leaves, whose PSNR of dMRI is 20 dB and that of the template less."""
+    ended(out, visit, "10", "complete")
+    own = dict.fromkeys(METRICS, 0.5) | {"psnr_db": 20.0} | more
+    template = dict.fromkeys(METRICS) | {"psnr_db": 20.0 - gain}
+    rows = [{"target": "dwi", "method": MAIN} | own, {"target": "dwi", "method": TEMPLATE} | template]
+    write_json(out / visit / "log" / "scores.json", {"scores": rows})
+
+
+def test_scores_are_columns_with_a_meaning_each(tmp_path: Path) -> None:
+    scored(tmp_path, "sub-01", 1.25, sharpness=None)
+    ended(tmp_path, "sub-02", "10", "nothing-missing")
+    first, second = table(tmp_path)
+    assert (first["dwi_psnr_db"], first["dwi_template_psnr_db"], first["dwi_gain_psnr_db"]) == (
+        "20",
+        "18.75",
+        "1.25",
+    )
+    assert {first[f"dwi_{name}"] for name in METRICS if name not in ("psnr_db", "sharpness")} == {"0.5"}
+    assert (first["dwi_sharpness"], second["dwi_psnr_db"]) == ("n/a", "n/a")
+    assert not [name for name in first if name.startswith("bold_")]
+    meanings = json.loads((tmp_path / "group_synthesis.json").read_text())
+    assert list(meanings) == list(first)
+
+
+def test_without_scores_there_is_no_summary(tmp_path: Path) -> None:
+    ended(tmp_path, "sub-01", "10", "nothing-missing")
+    table(tmp_path)
+    assert not list(tmp_path.glob("group_scores*"))
+    assert ">Scores<" not in (tmp_path / "group_synthesis.html").read_text()
+
+
+def test_a_summary_of_scores_that_are_gone_is_removed(tmp_path: Path) -> None:
+    scored(tmp_path, "sub-01", 1.0)
+    table(tmp_path)
+    (tmp_path / "sub-01" / "log" / "scores.json").unlink()
+    table(tmp_path)
+    assert not list(tmp_path.glob("group_scores*"))
+
+
+def summary(out: Path, metric: str) -> dict[str, str]:
+    heads, *rows = ((out / "group_scores.tsv").read_text()).splitlines()
+    assert list(json.loads((out / "group_scores.json").read_text())) == heads.split("\t")
+    told = [dict(zip(heads.split("\t"), row.split("\t"), strict=True)) for row in rows]
+    (row,) = [row for row in told if row["metric"] == metric]
+    return row
+
+
+def test_a_subject_counts_once_however_many_sessions_it_has(tmp_path: Path) -> None:
+    for visit, gain in (("sub-01/ses-a", 1), ("sub-01/ses-b", 2), ("sub-02", 3), ("sub-03", 4.5)):
+        scored(tmp_path, visit, gain)
+    table(tmp_path)
+    row = summary(tmp_path, "gain_psnr_db")
+    assert (row["target"], row["n_subjects"], row["mean"]) == ("dwi", "3", "3")
+    assert 1.5 <= float(row["low"]) < 3 < float(row["high"]) <= 4.5
+
+
+@pytest.mark.parametrize(
+    ("gains", "finding"),
+    [
+        (
+            [1, 2, 3],
+            "mean dMRI (trace), 3 subjects: better than the population template by +2.00 dB [1.00, 3.00]",
+        ),
+        ([-1, -2, -3], "worse than the population template by -2.00 dB [-3.00, -1.00]"),
+        ([-1, 0, 2], "no difference from the population template is shown, +0.33 dB"),
+        ([1, 2], "mean dMRI (trace), 2 subjects: +1.50 dB against the population template; too few"),
+    ],
+)
+def test_what_was_found_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], gains: list[float], finding: str
+) -> None:
+    for number, gain in enumerate(gains):
+        scored(tmp_path, f"sub-{number:02}", gain)
+    table(tmp_path)
+    assert finding in capsys.readouterr().out
+    assert finding in (tmp_path / "group_synthesis.html").read_text()
+    assert (summary(tmp_path, "ssim")["low"] == "n/a") == (len(gains) < 3)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"scores": [{"target": "dwi", "method": "pds"}]}'])
+def test_scores_that_cannot_be_read_are_said_and_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    ended(tmp_path, "sub-01", "10", "failed")
+    write_text(tmp_path / "sub-01" / "log" / "scores.json", content)
+    assert [row["status"] for row in table(tmp_path)] == ["failed"]
+    assert "scores.json: cannot be read" in capsys.readouterr().err
+
+
+def test_the_page_leads_to_the_reports_that_there_are(tmp_path: Path) -> None:
+    for visit in ("sub-01/ses-a", "sub-02"):
+        ended(tmp_path, visit, "10", "failed", "<b>truncated</b>")
+    write_text(tmp_path / "sub-01_ses-a.html", "a report")
+    table(tmp_path)
+    html = (tmp_path / "group_synthesis.html").read_text()
+    assert re.findall(r'href="(.*?)"', html) == ["sub-01_ses-a.html"]
+    assert "2 visits: 2 failed." in html
+    assert "&lt;b&gt;truncated" in html

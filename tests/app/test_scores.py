@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from pds_bids.app.scores import Candidate, Reference, score
+from pds_bids.app.scores import METRICS, Candidate, Reference, score
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import Volume
 
@@ -37,3 +37,16 @@ def test_one_row_per_candidate_and_no_coverage_without_an_sd(reference: Referenc
     assert (same["target"], same["method"], same["mae"], same["n_voxels"]) == ("bold", "same", 0, 8000)
     assert (half["method"], half["mae"], half["psnr_db"]) == ("half", 0.5, 12.04)
     assert same["coverage_80"] is half["coverage_80"] is None
+    assert set(METRICS) <= set(same)
+    assert same["sharpness"] is None  # nothing to be as sharp as
+
+
+def test_the_uncertainty_is_scored_at_both_levels_and_as_a_whole(reference: Reference) -> None:
+    error = np.random.default_rng(0).normal(0, 0.1, reference.volume.data.shape)
+    estimate = reference.volume.like(reference.volume.data + error)
+    honest, unsure = (estimate.like(np.full(error.shape, sd)) for sd in (0.1, 0.4))
+    rows = score(
+        reference, [Candidate("a", estimate, honest), Candidate("b", estimate, unsure)], Modality.DWI
+    )
+    assert rows[0]["coverage_90"] == pytest.approx(0.9, abs=0.02)
+    assert 0 < rows[0]["crps"] < rows[1]["crps"]

@@ -46,6 +46,7 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "modelcard": ("text",),
         "training": ("run",),
         "evaluation": ("run",),
+        "evaluationpage": ("run",),
     }
     recorders = SimpleNamespace()
     for module, names in functions.items():

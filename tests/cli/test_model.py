@@ -122,3 +122,14 @@ def test_an_error_becomes_one_line_and_its_exit_code(pds_model_command, workflow
         "",
         "pds-model: error: no model called x; see `pds-model info`\n",
     )
+
+
+def test_report(pds_model_command, workflows, tmp_path):
+    results = [tmp_path / name for name in ("b.json", "a.json")]
+    for path in results:
+        path.write_text("{}")
+
+    assert pds_model_command("report", *results, "--out", tmp_path / "page.html").code == 0
+    assert pds_model_command("report", "--out", tmp_path / "page.html").code == 2
+    assert pds_model_command("report", tmp_path / "none.json", "--out", tmp_path / "page.html").code == 2
+    assert workflows.evaluationpage.run.calls == [(tuple(results), tmp_path / "page.html")]
