@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import pds_bids.app.experiments
-from pds_bids.app.experiments import diagnosis, pattern, sites
+from pds_bids.app.experiments import diagnosis, pattern, sites, temporal
 from pds_bids.app.experiments.setting import Setting
 
-PLANS = {"diagnosis": diagnosis.Plan, "pattern": pattern.Plan, "sites": sites.Plan}
+PLANS = {"diagnosis": diagnosis.Plan, "pattern": pattern.Plan, "sites": sites.Plan, "temporal": temporal.Plan}
 
 
 @pytest.fixture
@@ -41,6 +41,11 @@ def test_diagnosis(pds_model_command, runs, tmp_path):
     ]
 
 
+def test_temporal_is_of_a_dataset(pds_model_command, runs, tmp_path):
+    assert pds_model_command("experiment", "temporal", tmp_path, "--out", tmp_path / "t.json").code == 0
+    assert runs == [(temporal.Plan(tmp_path), Setting(tmp_path / "t.json"))]
+
+
 def test_pattern_and_sites(pds_model_command, runs, tmp_path):
     shared = ("--out", tmp_path / "x.json", "--label-maps", tmp_path)
 
@@ -59,6 +64,7 @@ def test_pattern_and_sites(pds_model_command, runs, tmp_path):
         ("diagnosis", "--out", "x.tsv"),
         ("pattern", "--out", "x.json", "--seeds", 0),
         ("sites", "--out", "x.json", "--steps", 0),
+        ("temporal", ".", "--out", "x.json", "--n-subjects", 3),
         ("no-such-experiment",),
     ],
 )
