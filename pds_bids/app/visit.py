@@ -33,7 +33,7 @@ from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
-from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.reduced import Choose, Reduced
 from pds_bids.prep.source import prepare
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
@@ -41,17 +41,17 @@ from pds_bids.synthesis.result import Synthesised
 logger = logging.getLogger(__name__)
 
 
-def _reduce_bold(series: Series, config: PrepConfig) -> Reduced:
-    return reduce_bold(series.path, series.metadata, config)
+def _reduce_bold(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
+    return reduce_bold(series.path, series.metadata, config, choose)
 
 
-def _reduce_dwi(series: Series, config: PrepConfig) -> Reduced:
+def _reduce_dwi(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
     if series.bval is None or series.bvec is None:
         raise ParticipantError(series.path, "has no gradient table", "add .bval and .bvec beside it")
-    return reduce_dwi(series.path, series.bval, series.bvec, config)
+    return reduce_dwi(series.path, series.bval, series.bvec, config, choose)
 
 
-REDUCE: Mapping[Modality, Callable[[Series, PrepConfig], Reduced]] = {
+REDUCE: Mapping[Modality, Callable[[Series, PrepConfig, Choose], Reduced]] = {
     Modality.BOLD: _reduce_bold,
     Modality.DWI: _reduce_dwi,
 }
@@ -84,7 +84,7 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id:
 
     @cache
     def reduced(modality: Modality) -> Reduced:
-        return REDUCE[modality](plan.usable(modality), config.prep)
+        return REDUCE[modality](plan.usable(modality), config.prep, list)
 
     with visit_lock(out, visit.subject, visit.session):
         remove_partial(visit.folder(out))

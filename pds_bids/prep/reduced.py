@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from pds_bids.prep.orientation import canonical, stored_on
 from pds_bids.prep.series import Series, finite
 
 FEW_VOLUMES = 5
+
+Choose = Callable[[list[int]], list[int]]
+"""Which of the usable volumes of a series to take; `list` takes all."""
 
 
 @dataclass(frozen=True)
