@@ -31,7 +31,7 @@ def test_settings_are_rows_and_no_python(config: Config) -> None:
     rows = dict(re.findall(r"<dt>(.*?)</dt> <dd>(.*?)</dd>", html))
     assert rows["bids_dir"] == str(config.bids_dir)
     assert rows["output.spaces"] == "native, MNI152NLin2009aSym"
-    assert rows["selection.targets"] == "bold, dwi"
+    assert rows["selection.targets"] == "func, dwi"
     assert rows["selection.participants"] == "n/a"  # an empty list
     assert not re.search(r"[{}\[\]]", "".join(rows.values()))
 
