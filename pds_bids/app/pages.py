@@ -162,7 +162,9 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     for outcome in outcomes:
         source, facts = outcome.target.other, outcome.prepared.facts
         numbers = facts | facts["alignment"]
-        rows[f"Volumes averaged, {source.full_name}"] = f"{facts['n_used']} of {facts['n_volumes']}"
+        reused = facts.get("reused_from")
+        averaged = f"reference of {reused}" if reused else f"{facts['n_used']} of {facts['n_volumes']}"
+        rows[f"Volumes averaged, {source.full_name}"] = averaged
         for key, (name, form) in QUALITY_NAMES.items():
             if key in numbers:
                 rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
@@ -207,5 +209,6 @@ def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
         seed=record.seed,
         sloppy=config.prep.sloppy,
         evaluated=record.target in visit.acquired,
+        reused_from=outcome.prepared.facts.get("reused_from"),
         versions=versions,
     )

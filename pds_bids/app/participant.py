@@ -79,7 +79,7 @@ def run(config: Config) -> int:
     run_id = new_run_id()
     require_writable(config.output_dir, "choose another output folder")
     require_writable(config.work_dir, "give --work-dir another folder")
-    write_dataset_files(config.output_dir, config.bids_dir, __version__)
+    write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
     results = []
     for result in _results(config, visits, run_id):

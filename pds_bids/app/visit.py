@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.reference import load_reference
 from pds_bids.prep.source import prepare
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
@@ -55,6 +56,14 @@ REDUCE: Mapping[Modality, Callable[[Series, PrepConfig], Reduced]] = {
     Modality.BOLD: _reduce_bold,
     Modality.DWI: _reduce_dwi,
 }
+
+
+def _reduce(series: Series, config: PrepConfig) -> Reduced:
+    if series.reused is None or not series.reused.is_reference:
+        return REDUCE[series.modality](series, config)
+    facts = {"modality": series.modality.value, "reused_from": series.reused.dataset}
+    return load_reference(series.path, series.reused.mask, facts, config)
+
 
 Reduce = Callable[[Modality], Reduced]
 """The visit's acquired series of a modality, reduced; raises `ParticipantError`."""
@@ -84,7 +93,7 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id:
 
     @cache
     def reduced(modality: Modality) -> Reduced:
-        return REDUCE[modality](plan.usable(modality), config.prep)
+        return _reduce(plan.usable(modality), config.prep)
 
     with visit_lock(out, visit.subject, visit.session):
         remove_partial(visit.folder(out))
@@ -130,6 +139,18 @@ def unusual_source(made: Synthesised) -> list[str]:
     ]
 
 
+def _require_unsuspicious(config: Config, scan: Path, warnings: Sequence[str]) -> None:
+    """With `--strict-qc`, make an error of warnings about a scan; choices among several are none.
+
+    Raises
+    ------
+    ParticipantError
+        With all of them.
+    """
+    if config.run.strict_qc and warnings:
+        raise ParticipantError(scan, "; ".join(warnings), "repair it, or leave --strict-qc out")
+
+
 def _synthesise(
     config: Config,
     plan: VisitPlan,
@@ -141,7 +162,9 @@ def _synthesise(
     visit, series = plan.visit, plan.usable(target.other)
     logger.info("%s: preparing %s", visit.label, target.other.full_name)
     warp = ATLAS_SPACE in config.output.spaces
-    prepared = prepare(reduced(target.other), plan.t1w, work, config.prep, warp=warp)
+    head = plan.t1w_for(target.other)
+    prepared = prepare(reduced(target.other), head, work, config.prep, warp=warp)
+    _require_unsuspicious(config, series.path, prepared.warnings)
     mask = prepared.model_mask
     scale = IntensityScale.fit(prepared.model, mask)
     t1w = IntensityScale.fit(prepared.t1w, mask).apply(prepared.t1w) if prepared.t1w else None
@@ -151,9 +174,10 @@ def _synthesise(
     source = scale.apply(prepared.model)
     made = synthesiser.synthesise(source, mask, target, config.synthesis, seed, t1w)
 
+    _require_unsuspicious(config, series.path, unusual_source(made))
     warnings = [TEST_WARNING] if config.prep.sloppy else []
     warnings += [*series.notes, *prepared.warnings, *unusual_source(made)]
-    writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
+    writer = VisitWriter(config, visit, series, head, prepared, tuple(warnings))
     writer.write_source()
     writer.write_synthesised(made)
     relative = scale.relative(prepared.model)
