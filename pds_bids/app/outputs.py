@@ -77,7 +77,7 @@ class VisitWriter:
             self._write_transforms()
 
     def write_synthesised(self, synthesised: Synthesised) -> None:
-        """The synthetic volume, its uncertainty, and, where there are draws, their mean, sd and each of them."""
+        """The synthetic volume, its uncertainty, and what is asked for of the draws."""
         target = synthesised.record.target
         facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
         said = {

@@ -44,7 +44,7 @@ DESCRIPTIONS = {
         for source in Modality
     },
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
-    f"{DRAW_DESC}1": "First draw of the diffusion model (SYNTHETIC), one volume that is plausible as a whole; the "
+    f"{DRAW_DESC}1": "First draw of the diffusion model (SYNTHETIC), a volume plausible as a whole; the "
     "others have numbers of their own. For multiple imputation",
     "synthdrawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
     "synthdrawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
