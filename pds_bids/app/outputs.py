@@ -12,12 +12,14 @@ import numpy as np
 from pds_bids.app.scores import Reference
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.derivatives import (
+    DRAW_DESC,
     RAW_DATASET,
     REFERENCE_DESC,
     bids_uri,
     context_desc,
     derivative_path,
     mask_sidecar,
+    source_uri,
     synthetic_sidecar,
     volume_sidecar,
 )
@@ -63,7 +65,7 @@ class VisitWriter:
         for space in self.config.output.spaces:
             image, mask = self._source_in(space)
             path = self._path(modality.datatype, space, "preproc", modality.mean_suffix)
-            sidecar = self._sidecar(f"{modality.full_name}, {MEANING[modality]}", space, path)
+            sidecar = self._sidecar(f"{modality.full_name}, {_meaning(self.series)}", space, path)
             self._image(path, image, sidecar | {"Preprocessing": self._account()})
             path = self._path(modality.datatype, space, "brain", "mask")
             self._image(path, mask, mask_sidecar(self._sidecar("Brain mask", space, path)), np.uint8)
@@ -75,7 +77,7 @@ class VisitWriter:
             self._write_transforms()
 
     def write_synthesised(self, synthesised: Synthesised) -> None:
-        """The synthetic volume, its uncertainty, and the draws' mean and sd when there are draws."""
+        """The synthetic volume, its uncertainty, and what is asked for of the draws."""
         target = synthesised.record.target
         facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
         said = {
@@ -83,7 +85,7 @@ class VisitWriter:
             "OutOfDistributionScore": round(synthesised.outlier_score, 4),
             "OutOfDistributionLimit": round(synthesised.outlier_limit, 4),
         }
-        for desc, volume, description, units in _images(synthesised):
+        for desc, volume, description, units in _images(synthesised, self.config.output.save_draws):
             for space in self.config.output.spaces:
                 path = self._path(target.datatype, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
@@ -95,7 +97,7 @@ class VisitWriter:
         if MODEL_SPACE not in self.config.output.spaces:
             return
         target, source = acquired.modality, self.series.modality
-        text = f"{target.full_name}, {MEANING[target]}, in the space of the {source.full_name}"
+        text = f"{target.full_name}, {_meaning(acquired)}, in the space of the {source.full_name}"
         for volume, suffix, description, dtype in (
             (reference.volume, target.mean_suffix, f"{text}; intensities {RELATIVE_UNITS}", np.float32),
             (reference.mask, "mask", "Brain mask of the source as far as the reference reaches", np.uint8),
@@ -145,7 +147,8 @@ class VisitWriter:
             *self.series.files,
             *([self.t1w] if self.t1w and self.prepared.alignment.through_t1w else []),
         ]
-        sources = [bids_uri(RAW_DATASET, file, self.config.bids_dir) for file in inputs]
+        datasets = {RAW_DATASET: self.config.bids_dir, **self.config.selection.derivatives}
+        sources = [source_uri(file, datasets) for file in inputs]
         return volume_sidecar(
             description=self._marked(description),
             sources=sources,
@@ -197,7 +200,14 @@ MEANING = {
 }
 
 
-def _images(made: Synthesised) -> Iterator[tuple[str, Volume, str, str]]:
+def _meaning(series: Series) -> str:
+    reused = series.reused
+    if reused and reused.is_reference:
+        return f"reference image of {reused.dataset}, N4 bias field correction"
+    return MEANING[series.modality]
+
+
+def _images(made: Synthesised, save_draws: bool) -> Iterator[tuple[str, Volume, str, str]]:
     """The `desc-` label, volume, description and units of everything synthesised."""
     record, n_draws = made.record, made.record.num_samples
     estimate = f"{record.target.full_name} estimated from {record.source.full_name}"
@@ -208,6 +218,9 @@ def _images(made: Synthesised) -> Iterator[tuple[str, Volume, str, str]]:
         yield "synthdrawmean", made.draws.mean, f"Mean of {n_draws} draws", RELATIVE_UNITS
     if made.draws and made.draws.sd:
         yield "synthdrawstd", made.draws.sd, f"Standard deviation of {n_draws} draws", SD_UNITS
+    if made.draws and save_draws:
+        for number, volume in enumerate(made.draws.volumes, start=1):
+            yield f"{DRAW_DESC}{number}", volume, f"Draw {number} of {n_draws}", RELATIVE_UNITS
 
 
 def _json(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pds_bids.prep.atlas import template
 from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
 from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
-from pds_bids.report.page import ParticipantPage, Section, render_participant
+from pds_bids.report.page import ParticipantPage, Section
 from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
@@ -64,10 +65,12 @@ def visit_page(
     outcomes: Sequence[Outcome],
     sections: Sequence[Section],
     errors: Sequence[str],
-) -> str:
-    """The HTML page of a visit."""
+    warnings: Sequence[str] = (),
+) -> ParticipantPage:
+    """What the page of a visit says; `warnings` are those besides the outcomes' own."""
     paragraphs = [text for outcome in outcomes for text in methods(_facts(config, visit, outcome))]
-    page = ParticipantPage(
+    said = [*warnings, *(warning for outcome in outcomes for warning in outcome.warnings)]
+    return ParticipantPage(
         subject=visit.subject,
         session=visit.session,
         acquired=sorted(visit.acquired),
@@ -76,14 +79,13 @@ def visit_page(
         summary=_summary(outcomes),
         sections=sections,
         scores=[_named(row) for outcome in outcomes for row in outcome.scores],
-        warnings=list(dict.fromkeys(w for outcome in outcomes for w in outcome.warnings)),
+        warnings=list(dict.fromkeys(said)),
         errors=errors,
         methods=list(dict.fromkeys(paragraphs)),
         references=references(paragraphs),
         settings=dict(flat(settings(config))),
         versions=software_versions(),
     )
-    return render_participant(page)
 
 
 def visit_sections(visit: Visit, outcomes: Sequence[Outcome]) -> list[Section]:
@@ -91,39 +93,65 @@ def visit_sections(visit: Visit, outcomes: Sequence[Outcome]) -> list[Section]:
     return [section for outcome in outcomes for section in _outcome_sections(visit, outcome)]
 
 
-def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
-    target, prepared, made = outcome.target, outcome.prepared, outcome.synthesised
-    source, mask = target.other.full_name, prepared.model_mask
-    stem = visit.label.replace("/", "_")
+def source_sections(
+    visit: Visit, modality: Modality, prepared: Prepared, relative: Volume
+) -> Iterator[Section]:
+    """What was acquired and prepared.
 
-    def section(shown: Modality, desc: str, title: str, caption: str, figure: Figure) -> Section:
-        file = f"{visit.label}/figures/{stem}_desc-{desc}_{shown.mean_suffix}.svg"
-        return Section(title, file, to_svg(figure), caption, synthetic=shown is target)
-
-    yield section(
-        target.other,
+    Parameters
+    ----------
+    relative
+        The source on the model grid, in units of the brain's median.
+    """
+    source = modality.full_name
+    yield _section(
+        visit,
+        modality,
         "mask",
         f"Brain mask of the acquired {source}",
         "The outline should follow the brain; the mean is shown on its own grid.",
         overlay(prepared.reference, prepared.mask, title=f"Acquired {source}, brain mask"),
     )
-    yield section(
-        target.other,
+    yield _section(
+        visit,
+        modality,
         "registration",
         f"Alignment of the acquired {source} to the atlas",
         "Edges of the template over the source after the affine registration: the outlines should agree; "
         "larger ventricles and wider sulci may remain, for the affine does not remove atrophy.",
-        overlay(outcome.relative_source, template(), title="Source, template edges", kind="edges"),
+        overlay(relative, template(), title="Source, template edges", kind="edges"),
     )
-    yield section(
-        target.other,
+    yield _section(
+        visit,
+        modality,
         "source",
         f"Source: acquired {source}",
         "What the model saw, in units of the brain's median.",
-        mosaic(outcome.relative_source, title=f"Acquired {source}", synthetic=False, mask=mask),
+        mosaic(relative, title=f"Acquired {source}", synthetic=False, mask=prepared.model_mask),
     )
+
+
+def _section(
+    visit: Visit,
+    shown: Modality,
+    desc: str,
+    title: str,
+    caption: str,
+    figure: Figure,
+    *,
+    synthetic: bool = False,
+) -> Section:
+    stem = visit.label.replace("/", "_")
+    file = f"{visit.label}/figures/{stem}_desc-{desc}_{shown.mean_suffix}.svg"
+    return Section(title, file, to_svg(figure), caption, synthetic=synthetic)
+
+
+def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
+    target, prepared, made = outcome.target, outcome.prepared, outcome.synthesised
+    mask = prepared.model_mask
+    section = partial(_section, visit, target, synthetic=True)
+    yield from source_sections(visit, target.other, prepared, outcome.relative_source)
     yield section(
-        target,
         "synth",
         f"Synthesised {target.full_name}",
         "Computed, not acquired; in units of the brain's median.",
@@ -135,14 +163,12 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
             Row(f"synthesised {target.full_name}", made.volume, synthetic=True),
         ]
         yield section(
-            target,
             "evaluation",
             f"Acquired and synthesised {target.full_name}",
             "Above the acquired volume, which the synthesis never saw; below the synthesised one.",
             comparison(rows, title=f"{target.full_name}: acquired, synthesised", mask=outcome.reference.mask),
         )
     yield section(
-        target,
         "synthstd",
         f"Uncertainty of the synthesised {target.full_name}",
         f"Standard deviation of the error that the model expects, in the same units: {CALIBRATION}.",
@@ -162,7 +188,9 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     for outcome in outcomes:
         source, facts = outcome.target.other, outcome.prepared.facts
         numbers = facts | facts["alignment"]
-        rows[f"Volumes averaged, {source.full_name}"] = f"{facts['n_used']} of {facts['n_volumes']}"
+        reused = facts.get("reused_from")
+        averaged = f"reference of {reused}" if reused else f"{facts['n_used']} of {facts['n_volumes']}"
+        rows[f"Volumes averaged, {source.full_name}"] = averaged
         for key, (name, form) in QUALITY_NAMES.items():
             if key in numbers:
                 rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
@@ -207,5 +235,6 @@ def _facts(config: Config, visit: Visit, outcome: Outcome) -> MethodFacts:
         seed=record.seed,
         sloppy=config.prep.sloppy,
         evaluated=record.target in visit.acquired,
+        reused_from=outcome.prepared.facts.get("reused_from"),
         versions=versions,
     )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from typing import Literal
 
 from pds_bids import __version__
 from pds_bids.app.provenance import new_run_id, now, settings_toml
+from pds_bids.app.runprogress import shown
+from pds_bids.app.scratch import remove_leftovers
+from pds_bids.app.steps import Steps, Tell, silent, write_usages
 from pds_bids.app.workers import workers
 from pds_bids.bids.completion import marker_path
 from pds_bids.bids.dataset import require_own_folder, write_dataset_files
 from pds_bids.bids.inventory import IDLE_REASONS, Idle, Visit, inventory
 from pds_bids.bids.plan import PlanFormat, render_plan
 from pds_bids.bids.writing import require_writable, write_json, write_text
-from pds_bids.core.config import Config
+from pds_bids.core.config import Config, Subset
 from pds_bids.core.errors import (
     CannotWriteError,
     NoSourceError,
@@ -29,6 +32,10 @@ from pds_bids.core.errors import (
     TemporaryError,
     UsageError,
 )
+from pds_bids.core.modality import Modality
+
+LISTEN_S = 0.5
+"""How often workers are asked for their steps, in seconds."""
 
 Status = Idle | Literal["complete", "already-complete", "no-source", "failed"]
 
@@ -76,17 +83,26 @@ def run(config: Config) -> int:
         If the output cannot be written, or a resource ran out.
     """
     visits = inventory(config.bids_dir, config.selection)
+    if config.run.only in ("reports", "boilerplate"):
+        from pds_bids.app import records
+
+        again = records.render_again if config.run.only == "reports" else records.write_boilerplate
+        return again(config, visits)
     run_id = new_run_id()
     require_writable(config.output_dir, "choose another output folder")
     require_writable(config.work_dir, "give --work-dir another folder")
-    write_dataset_files(config.output_dir, config.bids_dir, __version__)
+    write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
+    if config.run.clean_work_dir:
+        remove_leftovers(config.work_dir)
     results = []
-    for result in _results(config, visits, run_id):
-        results.append(result)
-        _tell(result, len(results), len(visits))
-        if result.status == "failed" and config.output.stop_on_first_crash:
-            break
+    with shown(len(visits)) as progress:
+        for result in _results(config, visits, run_id, progress.step):
+            results.append(result)
+            line = f"{result.visit}: {result.status} ({result.seconds:.0f} s) {result.message}".rstrip()
+            progress.end(result.visit, line, well=result.status not in ("failed", "no-source"))
+            if result.status == "failed" and config.output.stop_on_first_crash:
+                break
     counts = Counter(result.status for result in results)
     print(", ".join(f"{n} {status}" for status, n in sorted(counts.items())), flush=True)
     if counts["no-source"] == len(visits):
@@ -96,20 +112,20 @@ def run(config: Config) -> int:
     return 1 if counts["failed"] else 0
 
 
-def _tell(result: Result, done: int, of: int) -> None:
-    line = f"[{done}/{of}] {result.visit}: {result.status} ({result.seconds:.0f} s) {result.message}".rstrip()
-    print(line, file=sys.stderr if result.status in ("failed", "no-source") else sys.stdout, flush=True)
-
-
-def _results(config: Config, visits: list[Visit], run_id: str) -> Iterator[Result]:
+def _results(config: Config, visits: list[Visit], run_id: str, tell: Tell) -> Iterator[Result]:
     if config.output.nprocs == 1 or len(visits) == 1:
         for visit in visits:
-            yield process(config, visit, run_id)
+            yield process(config, visit, run_id, tell)
         return
-    with workers(config.output.nprocs) as pool:
-        jobs = [pool.submit(process, config, visit, run_id) for visit in visits]
-        for job in as_completed(jobs):
-            yield job.result()
+    with workers(config.output.nprocs) as pool, get_context("spawn").Manager() as manager:
+        steps = manager.Queue()
+        pending = {pool.submit(process, config, visit, run_id, steps.put) for visit in visits}
+        while pending:
+            ended, pending = wait(pending, LISTEN_S, FIRST_COMPLETED)
+            while not steps.empty():
+                tell(steps.get())
+            for job in ended:
+                yield job.result()
 
 
 def _left_out(visit: Visit) -> Iterator[str]:
@@ -120,12 +136,22 @@ def _left_out(visit: Visit) -> Iterator[str]:
         yield f"warning: {path} was not used, for its name does not fit; rename it"
 
 
-def process(config: Config, visit: Visit, run_id: str) -> Result:
-    """One visit; what goes wrong with it ends as a `Result`, except what would go wrong for all."""
+def _made(targets: Sequence[Modality], only: Subset | None) -> str:
+    if only == "preproc":
+        return "prepared " + ", ".join(target.other.full_name for target in targets)
+    return "synthesised " + ", ".join(target.full_name for target in targets)
+
+
+def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> Result:
+    """One visit; what goes wrong with it ends as a `Result`, except what would go wrong for all.
+
+    `tell` hears of each step.
+    """
     from pds_bids.app.plan import plan_visit
-    from pds_bids.app.visit import load_synthesiser, run_visit
+    from pds_bids.app.visit import expected_steps, load_synthesiser, run_visit
 
     start = time.monotonic()
+    steps = Steps(visit.label, tell)
     log = visit.folder(config.output_dir) / "log" / run_id
 
     def ended(status: Status, message: str = "") -> Result:
@@ -133,6 +159,8 @@ def process(config: Config, visit: Visit, run_id: str) -> Result:
         result = Result(visit.label, status, text, round(time.monotonic() - start, 1), now().isoformat())
         write_json(log / "status.json", asdict(result))
         write_text(log / "pds-bids.toml", settings_toml(config))
+        if config.run.resource_monitor:
+            write_usages(log / "resources.tsv", steps.usages)
         return result
 
     try:
@@ -142,8 +170,9 @@ def process(config: Config, visit: Visit, run_id: str) -> Result:
             return ended(visit.idle, IDLE_REASONS[visit.idle])
         if plan.is_done(config.output_dir) and not config.output.overwrite:
             return ended("already-complete")
-        warnings = run_visit(config, plan, synthesiser, run_id)
-        made = "synthesised " + ", ".join(t.full_name for t in plan.targets)
+        steps.expected = expected_steps(plan, config.run.only)
+        warnings = run_visit(config, plan, synthesiser, run_id, steps)
+        made = _made(plan.targets, config.run.only)
         return ended("complete", "; ".join([made, *(f"warning: {text}" for text in warnings)]))
     except NoSourceError as error:
         return ended("no-source", str(error))

@@ -9,6 +9,7 @@ from pds_bids import __version__
 from pds_bids.app.provenance import outcome_settings
 from pds_bids.bids.completion import fingerprint, is_complete
 from pds_bids.bids.inventory import Visit
+from pds_bids.bids.reuse import reuse
 from pds_bids.bids.sources import Series, select_series, select_t1w
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoSourceError, ParticipantError
@@ -28,7 +29,7 @@ class VisitPlan:
     problems
         Why the series of a modality cannot be used.
     t1w
-        The subject's T1w image, if there is one.
+        The subject's T1w image in the raw dataset, if there is one.
     fingerprint
         Hash of inputs, settings and weights.
     """
@@ -56,6 +57,17 @@ class VisitPlan:
             raise self.problems[modality]
         return self.series[modality]
 
+    def t1w_for(self, source: Modality) -> Path | None:
+        """The T1w image that goes with a source: that of the derivative dataset which a source comes from.
+
+        Raises
+        ------
+        ParticipantError
+            If the source cannot be used.
+        """
+        reused = self.usable(source).reused
+        return reused.t1w if reused and reused.t1w else self.t1w
+
 
 def plan_visit(config: Config, visit: Visit, weights_sha256: str) -> VisitPlan:
     """Choose series, and find out what they and the settings hash to.
@@ -74,11 +86,13 @@ def plan_visit(config: Config, visit: Visit, weights_sha256: str) -> VisitPlan:
     problems: dict[Modality, ParticipantError] = {}
     for modality in sorted(needed):
         try:
-            series[modality] = select_series(config.bids_dir, visit, modality, selection.task)
+            raw = select_series(config.bids_dir, visit, modality, selection.task)
+            series[modality] = reuse(raw, visit, selection.derivatives)
         except ParticipantError as error:
             problems[modality] = error
     t1w = select_t1w(config.bids_dir, visit)
-    files = [path for chosen in series.values() for path in chosen.files] + ([t1w] if t1w else [])
+    heads = {t1w, *(chosen.reused.t1w for chosen in series.values() if chosen.reused)}
+    files = [*(path for chosen in series.values() for path in chosen.files), *filter(None, heads)]
     facts = outcome_settings(config) | {
         "weights": weights_sha256,
         "version": __version__,

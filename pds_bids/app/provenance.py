@@ -13,6 +13,7 @@ from typing import Any
 
 from pds_bids import __version__
 from pds_bids.core.config import Config
+from pds_bids.core.modality import Modality
 
 SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy")
 
@@ -58,11 +59,12 @@ def outcome_settings(config: Config) -> dict[str, Any]:
     everything = settings(config)
     kept = {name: dict(everything[name]) for name in ("prep", "synthesis")}
     for section in kept.values():
-        for name in ("threads", "device", "model"):
+        for name in ("threads", "device", "model", "low_mem"):
             section.pop(name, None)
     selection = everything["selection"]
     kept["selection"] = {name: selection.get(name) for name in ("task", "targets", "evaluate")}
-    kept["output"] = {"spaces": everything["output"]["spaces"]}
+    kept["output"] = {name: everything["output"][name] for name in ("spaces", "save_draws")}
+    kept["run"] = {name: everything["run"].get(name) for name in ("only", "strict_qc")}
     return kept
 
 
@@ -78,4 +80,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, Modality):
+        return value.datatype  # as the option has it
     return str(value) if isinstance(value, (Path, str)) else value

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
+from pds_bids.app.preparation import Preparation, write_preparation
+from pds_bids.app.records import write_page
 from pds_bids.app.scores import (
     MAIN,
     SOURCE,
@@ -21,11 +21,13 @@ from pds_bids.app.scores import (
     score,
     scoring_reference,
 )
-from pds_bids.bids.completion import discard, mark_complete, page_path
+from pds_bids.app.scratch import scratch_of_visit
+from pds_bids.app.steps import Steps
+from pds_bids.bids.completion import discard, mark_complete
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
-from pds_bids.bids.writing import remove_partial, write_json, write_text
-from pds_bids.core.config import Config, PrepConfig
+from pds_bids.bids.writing import remove_partial, write_json
+from pds_bids.core.config import Config, PrepConfig, Subset
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
@@ -34,11 +36,10 @@ from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Choose, Reduced
-from pds_bids.prep.source import prepare
+from pds_bids.prep.reference import load_reference
+from pds_bids.prep.source import Prepared, prepare
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
-
-logger = logging.getLogger(__name__)
 
 
 def _reduce_bold(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
@@ -56,6 +57,14 @@ REDUCE: Mapping[Modality, Callable[[Series, PrepConfig, Choose], Reduced]] = {
     Modality.DWI: _reduce_dwi,
 }
 
+
+def _reduce(series: Series, config: PrepConfig) -> Reduced:
+    if series.reused is None or not series.reused.is_reference:
+        return REDUCE[series.modality](series, config, list)
+    facts = {"modality": series.modality.value, "reused_from": series.reused.dataset}
+    return load_reference(series.path, series.reused.mask, facts, config)
+
+
 Reduce = Callable[[Modality], Reduced]
 """The visit's acquired series of a modality, reduced; raises `ParticipantError`."""
 
@@ -63,7 +72,9 @@ load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 
 
-def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str) -> list[str]:
+def run_visit(
+    config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps
+) -> list[str]:
     """Do one visit; its completion marker is the last thing written.
 
     A target that cannot be made does not keep the other one from being made.
@@ -79,44 +90,63 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id:
         If a target could not be made, after the other one was written.
     """
     visit, out = plan.visit, config.output_dir
-    outcomes: list[Outcome] = []
+    made: list[Outcome | Preparation] = []
     errors: list[ParticipantError] = []
 
     @cache
     def reduced(modality: Modality) -> Reduced:
-        return REDUCE[modality](plan.usable(modality), config.prep, list)
+        with steps(f"averaging {modality.full_name}"):
+            return _reduce(plan.usable(modality), config.prep)
 
     with visit_lock(out, visit.subject, visit.session):
         remove_partial(visit.folder(out))
         discard(out, visit.subject, visit.session)
         for target in plan.targets:
-            with tempfile.TemporaryDirectory(prefix="visit-", dir=config.work_dir) as work:
+            with scratch_of_visit(config.work_dir) as work:
                 try:
-                    outcomes.append(_synthesise(config, plan, target, reduced, Path(work), synthesiser))
+                    prepared = _prepare(config, plan, target.other, reduced, work, steps)
+                    made.append(
+                        write_preparation(config, plan, target.other, prepared)
+                        if config.run.only == "preproc"
+                        else _synthesise(config, plan, target, prepared, reduced, synthesiser, steps)
+                    )
                 except ParticipantError as error:
                     errors.append(error)
-        written = _write_page(config, plan, outcomes, errors)
+        with steps("drawing the page"):
+            written = _write_page(config, plan, made, errors)
         if not errors:
             mark_complete(out, visit.subject, visit.session, plan.fingerprint, run_id, written)
     if errors:
         raise errors[0]
-    return list(dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings))
+    return list(dict.fromkeys(warning for part in made for warning in part.warnings))
+
+
+def expected_steps(plan: VisitPlan, only: Subset | None) -> int:
+    """How many steps `run_visit` will take, unless something goes wrong."""
+    scored = sum(target in plan.visit.acquired for target in plan.targets)
+    each = 2 if only == "preproc" else 4
+    return each * len(plan.targets) + (0 if only == "preproc" else scored) + 1
 
 
 def _write_page(
-    config: Config, plan: VisitPlan, outcomes: list[Outcome], errors: list[ParticipantError]
+    config: Config,
+    plan: VisitPlan,
+    made: Sequence[Outcome | Preparation],
+    errors: Sequence[ParticipantError],
 ) -> list[Path]:
     """Figures, page and scores; returns everything the visit wrote."""
     visit, out = plan.visit, config.output_dir
-    sections = visit_sections(visit, outcomes)
-    for section in sections:
-        write_text(out / section.figure, section.svg)
-    page = page_path(out, visit.subject, visit.session)
-    write_text(page, visit_page(config, visit, outcomes, sections, [str(error) for error in errors]))
+    outcomes = [part for part in made if isinstance(part, Outcome)]
+    preparations = [part for part in made if isinstance(part, Preparation)]
+    sections = [
+        *visit_sections(visit, outcomes),
+        *(section for part in preparations for section in part.sections),
+    ]
+    warnings = [warning for part in preparations for warning in part.warnings]
+    page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
-    images = [path for outcome in outcomes for path in outcome.written]
-    return [*images, page, scores, *(out / section.figure for section in sections)]
+    return [*(path for part in made for path in part.written), scores, *write_page(out, visit, page)]
 
 
 def unusual_source(made: Synthesised) -> list[str]:
@@ -130,45 +160,70 @@ def unusual_source(made: Synthesised) -> list[str]:
     ]
 
 
+def _require_unsuspicious(config: Config, scan: Path, warnings: Sequence[str]) -> None:
+    """With `--strict-qc`, make an error of warnings about a scan; choices among several are none.
+
+    Raises
+    ------
+    ParticipantError
+        With all of them.
+    """
+    if config.run.strict_qc and warnings:
+        raise ParticipantError(scan, "; ".join(warnings), "repair it, or leave --strict-qc out")
+
+
+def _prepare(
+    config: Config, plan: VisitPlan, source: Modality, reduced: Reduce, work: Path, steps: Steps
+) -> Prepared:
+    mean, warp = reduced(source), ATLAS_SPACE in config.output.spaces
+    with steps(f"aligning {source.full_name}"):
+        prepared = prepare(mean, plan.t1w_for(source), work, config.prep, warp=warp)
+    _require_unsuspicious(config, plan.usable(source).path, prepared.warnings)
+    return prepared
+
+
 def _synthesise(
     config: Config,
     plan: VisitPlan,
     target: Modality,
+    prepared: Prepared,
     reduced: Reduce,
-    work: Path,
     synthesiser: Synthesiser,
+    steps: Steps,
 ) -> Outcome:
     visit, series = plan.visit, plan.usable(target.other)
-    logger.info("%s: preparing %s", visit.label, target.other.full_name)
-    warp = ATLAS_SPACE in config.output.spaces
-    prepared = prepare(reduced(target.other), plan.t1w, work, config.prep, warp=warp)
     mask = prepared.model_mask
     scale = IntensityScale.fit(prepared.model, mask)
     t1w = IntensityScale.fit(prepared.t1w, mask).apply(prepared.t1w) if prepared.t1w else None
 
-    logger.info("%s: synthesising %s", visit.label, target.full_name)
     seed = derived_seed(config.synthesis.seed, visit.subject, visit.session or "", target)
     source = scale.apply(prepared.model)
-    made = synthesiser.synthesise(source, mask, target, config.synthesis, seed, t1w)
+    with steps(f"synthesising {target.full_name}"):
+        made = synthesiser.synthesise(source, mask, target, config.synthesis, seed, t1w)
 
+    _require_unsuspicious(config, series.path, unusual_source(made))
     warnings = [TEST_WARNING] if config.prep.sloppy else []
     warnings += [*series.notes, *prepared.warnings, *unusual_source(made)]
-    writer = VisitWriter(config, visit, series, plan.t1w, prepared, tuple(warnings))
-    writer.write_source()
-    writer.write_synthesised(made)
+    head = plan.t1w_for(target.other)
+    writer = VisitWriter(config, visit, series, head, prepared, tuple(warnings))
+    with steps(f"writing {target.full_name}"):
+        writer.write_source()
+        writer.write_synthesised(made)
     relative = scale.relative(prepared.model)
     reference: Reference | None = None
     scores: list[Score] = []
     if target in visit.acquired:
         try:
-            reference = scoring_reference(reduced(target), prepared, config.prep)
-            writer.write_reference(reference, plan.usable(target))
-            candidates = [
-                Candidate(MAIN, made.volume, made.sd),
-                Candidate(TEMPLATE, synthesiser.templates[target]),
-                Candidate(SOURCE, relative),
-            ]
-            scores = score(reference, candidates, target)
+            acquired = reduced(target)
+            with steps(f"scoring {target.full_name}"):
+                reference = scoring_reference(acquired, prepared, config.prep)
+                writer.write_reference(reference, plan.usable(target))
+                candidates = [
+                    Candidate(MAIN, made.volume, made.sd),
+                    Candidate(TEMPLATE, synthesiser.templates[target]),
+                    Candidate(SOURCE, relative),
+                ]
+                scores = score(reference, candidates, target)
         except ParticipantError as error:
             warnings.append(f"not scored: {error}")
     return Outcome(prepared, relative, made, reference, scores, tuple(warnings), tuple(writer.written))

@@ -109,6 +109,14 @@ def mark_complete(
     write_json(marker_path(out, subject, session), {"fingerprint": fingerprint, "run": run, "outputs": sizes})
 
 
+def record_size(out: Path, subject: str, session: str | None, path: Path) -> None:
+    """Record that an output was written anew, so that the visit stays complete; nothing where it is not."""
+    marker, name = _read_marker(out, subject, session), path.relative_to(out).as_posix()
+    if name in marker.get("outputs", {}):
+        marker["outputs"][name] = path.stat().st_size
+        write_json(marker_path(out, subject, session), marker)
+
+
 def discard(out: Path, subject: str, session: str | None) -> None:
     """Delete all outputs of a visit, finished or not: those of other settings never stand beside new ones.
 

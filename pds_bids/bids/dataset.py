@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pds_bids.bids.derivatives import RAW_DATASET, REFERENCE_DESC, context_desc
+from pds_bids.bids.derivatives import DRAW_DESC, RAW_DATASET, REFERENCE_DESC, context_desc
 from pds_bids.bids.inventory import require_dataset
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.errors import CannotWriteError
@@ -44,6 +44,8 @@ DESCRIPTIONS = {
         for source in Modality
     },
     "synth": "SYNTHETIC mean volume of one modality, predicted from the acquired other one",
+    f"{DRAW_DESC}1": "First draw of the diffusion model (SYNTHETIC), a volume plausible as a whole; the "
+    "others have numbers of their own. For multiple imputation",
     "synthdrawmean": "Mean of the draws of the diffusion model (SYNTHETIC)",
     "synthdrawstd": "Standard deviation of the draws of the diffusion model (SYNTHETIC)",
     "synthstd": "Voxelwise uncertainty (standard deviation) of the SYNTHETIC volume, in its units, "
@@ -77,7 +79,9 @@ Made from "{name}" (its licence: {licence}).
 """
 
 
-def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
+def write_dataset_files(
+    out: Path, bids_dir: Path, version: str, derivatives: Mapping[str, Path] | None = None
+) -> None:
     """Write what stands at the top of the output dataset; safe when several processes do it at once.
 
     Parameters
@@ -88,6 +92,8 @@ def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
         The raw dataset it is made from.
     version
         Of this program.
+    derivatives
+        Name and folder of further datasets that are made use of; the links of earlier runs are kept.
 
     Raises
     ------
@@ -97,8 +103,10 @@ def write_dataset_files(out: Path, bids_dir: Path, version: str) -> None:
     """
     raw = require_dataset(bids_dir)
     texts = _texts(raw)
-    described = _description(raw, _raw_uri(out, bids_dir), version)
-    _require_ours(out, texts, described)
+    described = _description(raw, _link(out, bids_dir), version)
+    existing = _require_ours(out, texts, described)
+    links = {name: _link(out, folder) for name, folder in (derivatives or {}).items()}
+    described["DatasetLinks"] = _links(existing or {}) | links | _links(described)
     # Written before the others, it tells the next run that they are ours.
     write_json(out / _DESCRIPTION, described)
     for name, text in texts.items():
@@ -114,7 +122,7 @@ def require_own_folder(out: Path, bids_dir: Path) -> None:
         As it would.
     """
     raw = require_dataset(bids_dir)
-    _require_ours(out, _texts(raw), _description(raw, _raw_uri(out, bids_dir), version=""))
+    _require_ours(out, _texts(raw), _description(raw, _link(out, bids_dir), version=""))
 
 
 def _texts(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -132,8 +140,13 @@ def _texts(raw: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _require_ours(out: Path, names: Iterable[str], described: Mapping[str, Any]) -> None:
+def _require_ours(out: Path, names: Iterable[str], described: Mapping[str, Any]) -> dict[str, Any] | None:
     """Refuse a folder with files or subjects that we would overwrite or clear although we did not make them.
+
+    Returns
+    -------
+    dict or None
+        The description that is there.
 
     Raises
     ------
@@ -157,6 +170,7 @@ def _require_ours(out: Path, names: Iterable[str], described: Mapping[str, Any])
             f"{out}: holds what was made from the dataset {there}, not from {here}; choose another output "
             f"folder (or, if the dataset only changed its name, change it in {out / _DESCRIPTION} too)"
         )
+    return existing
 
 
 def _our_description(path: Path) -> dict[str, Any] | None:
@@ -190,8 +204,12 @@ def _has_doi(description: Mapping[str, Any]) -> bool:
 
 
 def _raw_link(description: Mapping[str, Any]) -> str | None:
+    return _links(description).get(RAW_DATASET)
+
+
+def _links(description: Mapping[str, Any]) -> dict[str, str]:
     links = description.get("DatasetLinks")
-    return links.get(RAW_DATASET) if isinstance(links, dict) else None
+    return links if isinstance(links, dict) else {}
 
 
 def _description(raw: Mapping[str, Any], raw_uri: str, version: str) -> dict[str, Any]:
@@ -244,9 +262,9 @@ def _generated_by(version: str) -> dict[str, Any]:
     return maker
 
 
-def _raw_uri(out: Path, bids_dir: Path) -> str:
-    """Relative where the output lies inside the input, so that the pair may move; a file URI otherwise."""
-    inner, outer = out.resolve(), bids_dir.resolve()
+def _link(out: Path, dataset: Path) -> str:
+    """Relative where the output lies inside the dataset, so that the pair may move; a file URI otherwise."""
+    inner, outer = out.resolve(), dataset.resolve()
     if inner.is_relative_to(outer):
         return "/".join([".."] * len(inner.relative_to(outer).parts))
     return outer.as_uri()

@@ -18,6 +18,9 @@ RAW_DATASET = "raw"
 REFERENCE_DESC = "reference"
 """Labels an acquired target that was carried to the model space of its source, and where it is known."""
 
+DRAW_DESC = "synthdraw"
+"""Followed by its number, labels one draw of the diffusion model."""
+
 DEFAULT_TASK = "rest"
 """Stands in the name of a synthesised BOLD reference, which BIDS requires to name a task."""
 
@@ -103,6 +106,20 @@ def bids_uri(dataset: str, path: Path, root: Path) -> str:
     'bids:raw:sub-01/dwi/sub-01_dwi.nii.gz'
     """
     return f"bids:{dataset}:{path.relative_to(root).as_posix()}"
+
+
+def source_uri(path: Path, datasets: Mapping[str, Path]) -> str:
+    """BIDS URI of a file in the innermost of some datasets that holds it.
+
+    Examples
+    --------
+    >>> datasets = {"raw": Path("/data"), "fmriprep": Path("/data/derivatives/fmriprep")}
+    >>> source_uri(Path("/data/derivatives/fmriprep/sub-01/func/sub-01_boldref.nii.gz"), datasets)
+    'bids:fmriprep:sub-01/func/sub-01_boldref.nii.gz'
+    """
+    around = [name for name, root in datasets.items() if path.is_relative_to(root)]
+    name = max(around, key=lambda name: len(datasets[name].parts))
+    return bids_uri(name, path, datasets[name])
 
 
 def volume_sidecar(

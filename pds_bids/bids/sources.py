@@ -25,6 +25,28 @@ _GRADIENT_TABLES: dict[Modality, tuple[str, ...]] = {Modality.BOLD: (), Modality
 
 
 @dataclass(frozen=True)
+class Reused:
+    """What another pipeline has made of a series.
+
+    Attributes
+    ----------
+    dataset
+        Name of its dataset.
+    is_reference
+        A 3D reference image stands in the place of the series, not a corrected series.
+    mask
+        Brain mask of the reference, where there is one.
+    t1w
+        T1w image of the same dataset, where there is one.
+    """
+
+    dataset: str
+    is_reference: bool
+    mask: Path | None
+    t1w: Path | None
+
+
+@dataclass(frozen=True)
 class Series:
     """The acquired 4D series chosen as a source.
 
@@ -44,6 +66,8 @@ class Series:
         The gradient tables, found by inheritance; None for a modality that has none.
     notes
         What a reader of the report should know about the choice.
+    reused
+        Says where `path` comes from if it is not the series itself but was made of it.
     """
 
     modality: Modality
@@ -54,11 +78,13 @@ class Series:
     bval: Path | None = None
     bvec: Path | None = None
     notes: tuple[str, ...] = ()
+    reused: Reused | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The image and its gradient tables."""
-        return tuple(path for path in (self.path, self.bval, self.bvec) if path is not None)
+        """The image, its gradient tables and its mask."""
+        mask = self.reused.mask if self.reused else None
+        return tuple(path for path in (self.path, self.bval, self.bvec, mask) if path is not None)
 
 
 def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | None = None) -> Series:

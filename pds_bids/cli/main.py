@@ -7,25 +7,40 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import click
 
 from pds_bids import __version__
+from pds_bids.cli import bidsapp
+from pds_bids.cli.bidsapp import SLOPPY_STEPS
+from pds_bids.cli.configfile import read_defaults
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import BidsAppCommand, Device, Folder, Label, SpaceSeparated
-from pds_bids.cli.resources import default_threads
-from pds_bids.core.config import Config, OutputConfig, PrepConfig, Selection, SynthesisConfig
+from pds_bids.cli.options import BidsAppCommand, Folder
+from pds_bids.cli.resources import PARTICIPANT_MB, available_memory_mb, default_threads
+from pds_bids.core.config import (
+    Config,
+    OutputConfig,
+    PrepConfig,
+    RunConfig,
+    Selection,
+    SynthesisConfig,
+)
 from pds_bids.core.errors import CannotWriteError, UsageError
-from pds_bids.core.modality import Modality
 
-TARGETS = {"auto": tuple(Modality)} | {modality.datatype: (modality,) for modality in Modality}
-SPACES = (*OutputConfig.spaces, "model")
 FORMATS = ("table", "list", "json")
-SLOPPY_STEPS = 1
 
-_Count = click.IntRange(min=1)
+SECTIONS = {
+    "selection": Selection,
+    "prep": PrepConfig,
+    "synthesis": SynthesisConfig,
+    "output": OutputConfig,
+    "run": RunConfig,
+}
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(
@@ -34,100 +49,18 @@ _Count = click.IntRange(min=1)
 @click.argument("bids_dir", type=Folder())
 @click.argument("output_dir", type=Folder())
 @click.argument("analysis_level", type=click.Choice(["participant", "group"]))
+@bidsapp.selection
+@bidsapp.synthesis
+@bidsapp.resources
+@bidsapp.run
 @click.option(
-    "--participant-label",
-    "--participant_label",
-    "participants",
-    cls=SpaceSeparated,
-    type=Label("sub"),
-    help="Participants to process, `sub-` optional.  [default: all]",
-)
-@click.option(
-    "--session-label",
-    "--session-id",
-    "sessions",
-    cls=SpaceSeparated,
-    type=Label("ses"),
-    help="Sessions to process, `ses-` optional; each is handled on its own.  [default: all]",
-)
-@click.option(
-    "-t",
-    "--task-id",
-    "task",
-    type=Label("task"),
-    help="BOLD task to start from.  [default: rest if present, else the only one]",
-)
-@click.option(
-    "--skip-bids-validation",
-    is_flag=True,
+    "--config-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    is_eager=True,
     expose_value=False,
-    help="Accepted as by other BIDS Apps; no validator is run in any case.",
+    callback=read_defaults,
+    help="Settings of an earlier run (its pds-bids.toml); what else is given here wins.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(list(TARGETS)),
-    default="auto",
-    help="What to synthesise; auto: what is missing.",
-)
-@click.option(
-    "--evaluate",
-    is_flag=True,
-    help="Also synthesise what was acquired, and score it against the real volume.",
-)
-@click.option(
-    "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
-)
-@click.option(
-    "--num-samples",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=SynthesisConfig.num_samples,
-    help="Draws to average; 0: the point estimate alone.",
-)
-@click.option(
-    "--sampling-steps",
-    type=_Count,
-    metavar="N",
-    help=f"Steps of each draw.  [default: {SynthesisConfig.steps}, with --sloppy {SLOPPY_STEPS}]",
-)
-@click.option(
-    "--random-seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=SynthesisConfig.seed,
-    help="Seed of every random choice.",
-)
-@click.option(
-    "--device",
-    type=Device(),
-    metavar="NAME",
-    default=SynthesisConfig.device,
-    help="auto, cpu, cuda or cuda:N; auto falls back to the CPU.",
-)
-@click.option(
-    "--nprocs", type=_Count, metavar="N", default=OutputConfig.nprocs, help="Participants processed at once."
-)
-@click.option(
-    "--omp-nthreads",
-    type=_Count,
-    metavar="N",
-    help="Threads of each; 1 makes runs bit-identical.  [default: CPUs of this job / nprocs, at most 8]",
-)
-@click.option(
-    "--output-spaces",
-    cls=SpaceSeparated,
-    type=click.Choice(SPACES),
-    default=OutputConfig.spaces,
-    help="Grids to write the synthesised volume on.",
-)
-@click.option(
-    "--sloppy", is_flag=True, help="Coarse registration and one step: marks every output as a test."
-)
-@click.option(
-    "-w", "--work-dir", type=Folder(), help="Folder for intermediate files.  [default: one under $TMPDIR]"
-)
-@click.option("--overwrite", is_flag=True, help="Do finished participants again.")
-@click.option("--stop-on-first-crash", is_flag=True, help="End at the first participant that fails.")
 @click.option("--dry-run", is_flag=True, help="Print who has and misses what, and write nothing.")
 @click.option("--format", "layout", type=click.Choice(FORMATS), help="Of --dry-run.  [default: table]")
 @click.option("-v", "--verbose", count=True, help="Say more; twice: everything.", show_default=False)
@@ -165,50 +98,37 @@ def command(
     return 0
 
 
-def build_config(
-    *,
-    bids_dir: Path,
-    output_dir: Path,
-    work_dir: Path | None,
-    participants: tuple[str, ...],
-    sessions: tuple[str, ...],
-    task: str | None,
-    target: str,
-    evaluate: bool,
-    model: str,
-    num_samples: int,
-    sampling_steps: int | None,
-    random_seed: int,
-    device: str,
-    nprocs: int,
-    omp_nthreads: int | None,
-    output_spaces: tuple[str, ...],
-    sloppy: bool,
-    overwrite: bool,
-    stop_on_first_crash: bool,
-) -> Config:
+def build_config(*, bids_dir: Path, output_dir: Path, **options: Any) -> Config:
     """Everything the command line says, with defaults that depend on the machine or on other options.
+
+    Parameters
+    ----------
+    options
+        Value of every other option, under the name of the field it fills.
 
     Raises
     ------
     UsageError
-        If a folder stands where it could change the input.
+        If a folder stands where it could change the input, or options contradict each other.
     CannotWriteError
         If no work folder was given and there is no place for one.
     """
-    work_dir = work_dir or default_work_dir(output_dir)
-    require_input_untouched(bids_dir, output_dir, work_dir)
-    threads = omp_nthreads or default_threads(nprocs)
-    steps = sampling_steps or (SLOPPY_STEPS if sloppy else SynthesisConfig.steps)
-    return Config(
-        bids_dir=bids_dir,
-        output_dir=output_dir,
-        work_dir=work_dir,
-        selection=Selection(participants, sessions, task, TARGETS[target], evaluate),
-        prep=PrepConfig(threads, random_seed, sloppy),
-        synthesis=SynthesisConfig(model, num_samples, steps, random_seed, device, threads),
-        output=OutputConfig(output_spaces, overwrite, stop_on_first_crash, nprocs),
-    )
+    work_dir = options["work_dir"] or default_work_dir(output_dir)
+    require_input_untouched(bids_dir, output_dir, work_dir, options["database_dir"])
+    if options["save_draws"] and not options["num_samples"]:
+        raise UsageError("--save-draws: there are none; add --num-samples N")
+    nprocs = participants_at_once(options["nprocs"], options["memory_mb"])
+    resolved = options | {
+        "filters": options["filters"] or {},
+        "nprocs": nprocs,
+        "threads": options["threads"] or default_threads(nprocs),
+        "steps": options["steps"] or (SLOPPY_STEPS if options["sloppy"] else SynthesisConfig.steps),
+    }
+    sections = {
+        name: kind(**{field.name: resolved[field.name] for field in fields(kind)})
+        for name, kind in SECTIONS.items()
+    }
+    return Config(bids_dir, output_dir, work_dir, **sections)
 
 
 def require_whole_group(selection: Selection, dry_run: bool) -> None:
@@ -237,13 +157,25 @@ def default_work_dir(output_dir: Path) -> Path:
     return temporary / f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
 
 
-def require_input_untouched(bids_dir: Path, output_dir: Path, work_dir: Path) -> None:
-    """Refuse folders whose use would write into the dataset; all three are absolute.
+def participants_at_once(nprocs: int, memory_mb: int | None) -> int:
+    """As many as asked for, or as the memory is enough for; a line says so where it is not."""
+    available = memory_mb or available_memory_mb()
+    fitting = max(1, int(available // PARTICIPANT_MB))
+    if fitting < nprocs:
+        said = f"{fitting} participants at once" if fitting > 1 else "one participant at a time"
+        logger.warning(
+            "%s, not %d: %.0f MB of memory, and each takes %d MB", said, nprocs, available, PARTICIPANT_MB
+        )
+    return min(nprocs, fitting)
+
+
+def require_input_untouched(bids_dir: Path, output_dir: Path, work_dir: Path, database: Path | None) -> None:
+    """Refuse folders whose use would write into the dataset; all are absolute.
 
     Raises
     ------
     UsageError
-        If OUTPUT_DIR is in BIDS_DIR but not in its `derivatives`, or the work folder is in BIDS_DIR.
+        If OUTPUT_DIR is in BIDS_DIR but not in its `derivatives`, or another of them is in BIDS_DIR.
     """
     if output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(bids_dir / "derivatives"):
         raise UsageError(
@@ -251,6 +183,10 @@ def require_input_untouched(bids_dir: Path, output_dir: Path, work_dir: Path) ->
         )
     if work_dir.is_relative_to(bids_dir):
         raise UsageError(f"{work_dir}: the work folder would change BIDS_DIR; give --work-dir another folder")
+    if database and database.is_relative_to(bids_dir):
+        raise UsageError(
+            f"{database}: the database would change BIDS_DIR; give --bids-database-dir another folder"
+        )
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

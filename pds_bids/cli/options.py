@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
+
+from pds_bids.core.config import Filters
+from pds_bids.core.modality import Modality
 
 
 class Label(click.ParamType[str]):
@@ -49,6 +53,22 @@ class Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Target(click.Choice[str]):
+    """What to synthesise: `auto`, which is all that is missing, or some data types.
+
+    >>> Target().convert("dwi", None, None), Target().convert("auto", None, None)
+    ((<Modality.DWI: 'dwi'>,), (<Modality.BOLD: 'bold'>, <Modality.DWI: 'dwi'>))
+    """
+
+    def __init__(self) -> None:
+        super().__init__(["auto", *(modality.datatype for modality in Modality)])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The modalities; a list has commas between."""
+        wanted = {super(Target, self).convert(word, param, ctx) for word in str(value).split(",")}
+        return tuple(modality for modality in Modality if wanted & {"auto", modality.datatype})
+
+
 class Device(click.ParamType[str]):
     """Where networks run: `auto`, `cpu`, `cuda` or `cuda:N`; whether it exists is found out later."""
 
@@ -59,6 +79,87 @@ class Device(click.ParamType[str]):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
             self.fail(f"{value!r} is not a device: use auto, cpu, cuda or cuda:N", param, ctx)
         return str(value)
+
+
+class Memory(click.ParamType[int]):
+    """An amount of memory in MB: `8GB`, `8G`, `8000MB`, `8000`; decimal units, as other BIDS Apps take it.
+
+    >>> [Memory().convert(text, None, None) for text in ("8GB", "8000", "1.5t", "250000K")]
+    [8000, 8000, 1500000, 250]
+    """
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Whole megabytes, at least one."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", str(value).strip().upper())
+        megabytes = int(float(match[1]) * _MEGABYTES[match[2]]) if match else 0
+        if not megabytes:
+            self.fail(f"{value!r} is not an amount of memory: write it as 8GB, or as 8000 (MB)", param, ctx)
+        return megabytes
+
+
+_MEGABYTES = {"": 1, "K": 1e-3, "M": 1, "G": 1e3, "T": 1e6}
+
+
+class DerivativeDataset(click.ParamType[tuple[str, Path]]):
+    """A derivative dataset, `NAME=PATH`; a path alone is named by its folder.
+
+    >>> DerivativeDataset().convert("fmriprep=/", None, None)
+    ('fmriprep', PosixPath('/'))
+    """
+
+    name = "name=path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """The name, fit for a BIDS URI, and the folder, which must exist."""
+        given, equals, path = str(value).rpartition("=")
+        folder = Folder().convert(path, param, ctx)
+        name = given if equals else folder.name
+        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", name) or name == "raw":
+            self.fail(
+                f"{name!r} cannot name a dataset: use letters, digits, - and _, and not `raw`", param, ctx
+            )
+        if not folder.is_dir():
+            self.fail(f"{folder}: is not a folder; write NAME=PATH", param, ctx)
+        return name, folder
+
+
+class FilterFile(click.ParamType[Filters]):
+    """A BIDS filter file, read: `{"bold": {"run": 1}, "t1w": {"acquisition": ["mprage", null]}}`.
+
+    Labels become texts, one of them a list of one; `null`, which is no label, becomes `Query.NONE`.
+    """
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Filters:
+        """Kind of image to entity to labels."""
+        try:
+            content = value if isinstance(value, Mapping) else json.loads(Path(value).read_text("utf-8"))
+            return {
+                kind: {entity: _labels(given) for entity, given in query.items()}
+                for kind, query in content.items()
+            }
+        except OSError as error:
+            self.fail(f"{value}: cannot be read ({error.strerror}); name a JSON file", param, ctx)
+        except (ValueError, AttributeError, TypeError) as error:
+            remedy = 'write it as {"bold": {"run": "1"}}'
+            self.fail(f"{value}: is not a BIDS filter file ({error}); {remedy}", param, ctx)
+
+
+def _labels(given: Any) -> tuple[str, ...]:
+    """The labels that a query allows.
+
+    >>> _labels(1), _labels(["a", None])
+    (('1',), ('a', 'Query.NONE'))
+    """
+    labels = given if isinstance(given, (list, tuple)) else [given]
+    if not labels or any(isinstance(label, (bool, float, list, dict)) for label in labels):
+        raise ValueError(f"{given!r} is neither a label nor a list of labels")
+    return tuple("Query.NONE" if label is None else str(label) for label in labels)
 
 
 class SpaceSeparated(click.Option):
@@ -74,9 +175,9 @@ class SpaceSeparated(click.Option):
         """The value's name and dots, as usage lines write a list."""
         return f"{super().make_metavar(ctx)}..."
 
-    def process_value(self, ctx: click.Context, value: Any) -> tuple[Any, ...]:
+    def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[Any, ...]:
         """The converted values, each once."""
-        return tuple(dict.fromkeys(super().process_value(ctx, value)))
+        return tuple(dict.fromkeys(super().type_cast_value(ctx, value)))
 
 
 class BidsAppCommand(click.Command):

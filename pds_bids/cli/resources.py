@@ -1,4 +1,4 @@
-"""How many CPUs this job may use, which on a shared machine is fewer than it has."""
+"""How many CPUs and how much memory this job may use, on a shared machine less than there is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 MAX_THREADS = 8
 """Default limit per process: more CPUs do more for a second participant than for a 2 mm registration."""
+
+PARTICIPANT_MB = 1000
+"""What a participant's process takes at most (docs/usage.rst)."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -41,3 +44,18 @@ def quota(cgroup: Path) -> float:
     except (OSError, ValueError):
         return math.inf
     return math.inf if granted == "max" else int(granted) / int(period)
+
+
+def available_memory_mb() -> float:
+    """Memory of the machine in MB, or less where a control group has a limit."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return min(machine, *map(memory_limit_mb, own_cgroups()))
+
+
+def memory_limit_mb(cgroup: Path) -> float:
+    """What the group's `memory.max` grants, in MB; infinite without a limit."""
+    try:
+        granted = (cgroup / "memory.max").read_text().strip()
+    except OSError:
+        return math.inf
+    return int(granted) / 1e6 if granted.isdigit() else math.inf

@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pds_bids.core.modality import Modality
+
+Filters = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Kind of image (`bold`, `dwi`, `t1w`) to entity to the labels it may have, as in a BIDS filter file."""
+
+Subset = Literal["preproc", "reports", "boilerplate"]
+"""Part of the work that is done alone."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which participants, sessions and files take part (labels without their `sub-`/`ses-` prefix)."""
+    """Which participants, sessions and files take part.
+
+    Attributes
+    ----------
+    participants, sessions
+        Labels without `sub-` and `ses-`; all where empty.
+    task
+        BOLD task to start from; None for the usual choice.
+    targets
+        Modalities to synthesise where they are missing.
+    evaluate
+        Synthesise also what was acquired, to score it.
+    filters
+        Which images may serve.
+    derivatives
+        Name and folder of datasets whose reference images are used instead of reducing a series again.
+    database_dir
+        Folder of a PyBIDS database to use, made where it is absent; None indexes in memory.
+    """
 
     participants: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
     task: str | None = None
     targets: tuple[Modality, ...] = tuple(Modality)
     evaluate: bool = False
+    filters: Filters = field(default_factory=dict)
+    derivatives: Mapping[str, Path] = field(default_factory=dict)
+    database_dir: Path | None = None
 
 
 @dataclass(frozen=True)
 class PrepConfig:
-    """How acquired series become one volume on the model grid."""
+    """How acquired series become one volume on the model grid.
+
+    Attributes
+    ----------
+    threads
+        CPU threads ANTs may use.
+    seed
+        Of its random sampling.
+    sloppy
+        Coarse registration, for tests.
+    low_mem
+        Keep the volumes of a series on disk, not in memory.
+    """
 
     threads: int = 1
     seed: int = 0
     sloppy: bool = False
+    low_mem: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +106,32 @@ class OutputConfig:
     overwrite: bool = False
     stop_on_first_crash: bool = False
     nprocs: int = 1
+    save_draws: bool = False
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a run goes about its work.
+
+    Attributes
+    ----------
+    only
+        Do no more than this part.
+    strict_qc
+        What would be a warning about the scan is that participant's error.
+    memory_mb
+        Memory that all participants at once may take, MB; None where it is not limited.
+    clean_work_dir
+        Clear the work folder of what killed runs left there.
+    resource_monitor
+        Record time, CPU and peak memory of each step.
+    """
+
+    only: Subset | None = None
+    strict_qc: bool = False
+    memory_mb: int | None = None
+    clean_work_dir: bool = False
+    resource_monitor: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,3 +145,4 @@ class Config:
     prep: PrepConfig = field(default_factory=PrepConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    run: RunConfig = field(default_factory=RunConfig)

@@ -39,12 +39,15 @@ class Reduced:
         JSON-able account of what was done.
     warnings
         Sentences for the user.
+    mask
+        Brain (0 or 1) on the same grid, where another pipeline has made one.
     """
 
     path: Path
     volume: Volume
     facts: dict[str, Any]
     warnings: tuple[str, ...]
+    mask: Volume | None = None
 
 
 def reduce_volumes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +11,17 @@ import numpy as np
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
-from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.prep.anatomy import t1w_context
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.orientation import canonical, stored_on
 from pds_bids.prep.quality import filled_grid, require_success
 from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.reference import load_still
 from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_model
 from pds_bids.prep.resampling import field_of_view, resample
-from pds_bids.prep.series import HEADER_WARNINGS, check_geometry, complex_voxels, finite, quiet_headers
+from pds_bids.prep.series import HEADER_WARNINGS
 
 FULL_COVERAGE = 0.90
 
@@ -99,7 +99,8 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
     """Everything but SyN: estimated in canonical axes, native results in those of the series."""
     reference, stored = canonical(reduced.volume), reduced.volume.grid
     head, unused = _usable_head(t1w)
-    alignment, mask, found = align(reference, brain_mask(reference, reduced.path), head, config)
+    first = canonical(reduced.mask) if reduced.mask else brain_mask(reference, reduced.path)
+    alignment, mask, found = align(reference, first, head, config)
     require_success(reduced.path, alignment.quality)
     share = alignment.quality["coverage"]
     if share < FULL_COVERAGE:
@@ -201,15 +202,8 @@ def load_head(path: Path) -> Volume:
     ParticipantError
         If it cannot be read, is complex, constant, no 3D image of a head, or is full of NaN.
     """
-    with quiet_headers(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
-        try:
-            volume = load_volume(path)
-        except np.exceptions.ComplexWarning as error:
-            raise complex_voxels(path) from error
-    check_geometry(path, volume.affine, volume.data.shape)
-    data = finite(volume.data, path, "the image")
-    data = data.clip(0, max(float(np.percentile(data, 99.8)), 0.0))
+    volume = load_still(path)
+    data = volume.data.clip(0, max(float(np.percentile(volume.data, 99.8)), 0.0))
     if np.ptp(data) == 0:
         raise ParticipantError(path, "the image is constant", "export it again")
     return canonical(volume.like(data))

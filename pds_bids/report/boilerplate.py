@@ -48,6 +48,8 @@ class MethodFacts:
         Coarse settings, meant for tests.
     evaluated
         The target had been acquired as well, and the synthesised volume was scored against it.
+    reused_from
+        Name of the dataset whose reference image took the place of the series' mean, or None.
     versions
         Software, name to version.
     """
@@ -68,6 +70,7 @@ class MethodFacts:
     seed: int
     sloppy: bool = False
     evaluated: bool = False
+    reused_from: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from pds_bids.cli import main
+from pds_bids.cli import bidsapp, main
 from pds_bids.core import errors
-from pds_bids.core.config import Config, OutputConfig, PrepConfig, Selection, SynthesisConfig
+from pds_bids.core.config import Config, OutputConfig, PrepConfig, RunConfig, Selection, SynthesisConfig
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE
 
@@ -47,19 +47,50 @@ def test_defaults_are_those_of_the_config(configured, folders, monkeypatch):
 
 
 def test_every_option_reaches_its_section(configured, tmp_path):
+    filters = tmp_path / "filters.json"
+    filters.write_text('{"bold": {"run": 1, "direction": ["AP", null]}}')
+
     config = configured(
         *("--participant-label", "sub-01", "02", "--session-id", "ses-a", "b", "-t", "task-rest"),
         *("--target", "dwi", "--evaluate", "--model", "tiny", "--num-samples", 4, "--sampling-steps", 2),
         *("--random-seed", 7, "--device", "cuda:1", "--nprocs", 3, "--omp-nthreads", 2),
         *("--output-spaces", "model", "native", "--sloppy", "--overwrite", "--stop-on-first-crash"),
-        *("-w", tmp_path / "work", "--skip-bids-validation"),
+        *("-w", tmp_path / "work", "--skip-bids-validation", "--notrack", "--bids-filter-file", filters),
+        *("-d", f"fmriprep={tmp_path}", "--bids-database-dir", tmp_path / "db", "--save-draws", "--low-mem"),
+        *("--preproc-only", "--strict-qc", "--mem", "9GB", "--clean-workdir", "--resource-monitor"),
     )
 
     assert config.work_dir == tmp_path / "work"
-    assert config.selection == Selection(("01", "02"), ("a", "b"), "rest", (Modality.DWI,), evaluate=True)
-    assert config.prep == PrepConfig(threads=2, seed=7, sloppy=True)
+    assert config.selection == Selection(
+        participants=("01", "02"),
+        sessions=("a", "b"),
+        task="rest",
+        targets=(Modality.DWI,),
+        evaluate=True,
+        filters={"bold": {"run": ("1",), "direction": ("AP", "Query.NONE")}},
+        derivatives={"fmriprep": tmp_path},
+        database_dir=tmp_path / "db",
+    )
+    assert config.prep == PrepConfig(threads=2, seed=7, sloppy=True, low_mem=True)
     assert config.synthesis == SynthesisConfig("tiny", 4, 2, 7, "cuda:1", 2)
-    assert config.output == OutputConfig(("model", "native"), True, True, 3)
+    assert config.output == OutputConfig(("model", "native"), True, True, 3, save_draws=True)
+    assert config.run == RunConfig("preproc", True, 9000, clean_work_dir=True, resource_monitor=True)
+
+
+@pytest.mark.parametrize("part", ["preproc", "reports", "boilerplate"])
+def test_a_part_of_the_work_may_be_asked_for(configured, part):
+    assert configured(f"--{part}-only").run.only == part
+
+
+def test_memory_limits_how_many_participants_run_at_once(configured, monkeypatch, caplog):
+    monkeypatch.setattr(main, "available_memory_mb", lambda: 2.5 * main.PARTICIPANT_MB)
+    config = configured("--nprocs", 8)
+    assert config.output.nprocs == 2
+    assert "2 participants at once, not 8" in caplog.text
+    assert config.prep.threads == main.default_threads(2)
+    assert configured("--nprocs", 2).output.nprocs == 2
+    assert configured("--nprocs", 8, "--mem", "100GB").output.nprocs == 8  # the user knows better
+    assert configured("--nprocs", 8, "--mem", 10).output.nprocs == 1
 
 
 @pytest.mark.parametrize("modality", Modality)
@@ -68,7 +99,7 @@ def test_target_is_named_by_its_folder(configured, modality):
 
 
 def test_spaces_are_those_that_volumes_can_have():
-    assert set(main.SPACES) == {"native", ATLAS_SPACE, MODEL_SPACE}
+    assert set(bidsapp.SPACES) == {"native", ATLAS_SPACE, MODEL_SPACE}
 
 
 def test_sloppy_takes_one_step_unless_told_otherwise(configured):
@@ -126,6 +157,16 @@ def test_lists_are_understood_wherever_they_stand(pds_bids_command, workflows, f
         ("surplus", "unexpected extra argument"),
         ("-- --sloppy", "move --sloppy before it"),
         ("--work-dir=", "the path is empty"),
+        ("--mem lots", "'lots' is not an amount of memory"),
+        ("--mem 0", "'0' is not an amount of memory"),
+        ("--save-draws", "add --num-samples"),
+        ("-d fmriprep=/no/such/folder", "is not a folder"),
+        ("-d raw=/", "cannot name a dataset"),
+        ("-d ../x=/", "cannot name a dataset"),
+        ("-d a=/ a=/tmp", "two datasets have one name"),
+        ("--bids-filter-file /no/such.json", "cannot be read"),
+        ("--bids-filter-file /dev/null", "is not a BIDS filter file"),
+        ("--config-file /no/such.toml", "cannot be read"),
     ],
 )
 def test_usage_errors_end_with_2_and_say_why(pds_bids_command, workflows, folders, options, said):

@@ -57,3 +57,22 @@ def test_processes_and_threads_fill_the_cpus(monkeypatch, cpus, nprocs, threads)
     monkeypatch.setattr(resources, "available_cpus", lambda: cpus)
 
     assert resources.default_threads(nprocs) == threads
+
+
+@pytest.mark.parametrize(
+    ("content", "megabytes"), [("8000000000\n", 8000), ("max\n", math.inf), ("", math.inf), (None, math.inf)]
+)
+def test_memory_limit(tmp_path, content, megabytes):
+    if content is not None:
+        (tmp_path / "memory.max").write_text(content)
+
+    assert resources.memory_limit_mb(tmp_path) == megabytes
+
+
+def test_the_tightest_memory_limit_counts(monkeypatch, tmp_path):
+    for name, limit in {"outer": 5e8, "inner": 3e8}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "memory.max").write_text(f"{limit:.0f}\n")
+    monkeypatch.setattr(resources, "own_cgroups", lambda: [tmp_path / "inner", tmp_path / "outer"])
+
+    assert resources.available_memory_mb() == 300

@@ -1,0 +1,117 @@
+"""What a page says, kept beside the figures, so that it can be rendered again without any computation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pds_bids.bids.completion import page_path, record_size
+from pds_bids.bids.inventory import Visit
+from pds_bids.bids.writing import write_json, write_text
+from pds_bids.core.config import Config
+from pds_bids.core.errors import NoUsableParticipantError, ParticipantError
+from pds_bids.core.modality import Modality
+from pds_bids.report.page import ParticipantPage, Section, render_participant
+
+
+def write_page(out: Path, visit: Visit, page: ParticipantPage) -> list[Path]:
+    """Figures, page, and the record of the page; returns their paths."""
+    for section in page.sections:
+        write_text(out / section.figure, section.svg)
+    record, html = _record_path(out, visit), page_path(out, visit.subject, visit.session)
+    content = asdict(page)
+    content["sections"] = [
+        {name: value for name, value in asdict(section).items() if name != "svg"} for section in page.sections
+    ]
+    write_json(record, content)
+    write_text(html, render_participant(page))
+    return [html, record, *(out / section.figure for section in page.sections)]
+
+
+def read_page(out: Path, visit: Visit) -> ParticipantPage | None:
+    """The page as it was written; None where no run has written one.
+
+    Raises
+    ------
+    ParticipantError
+        If its record or a figure is damaged or gone.
+    """
+    record = _record_path(out, visit)
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        sections = [
+            Section(svg=_inside(out, section["figure"]).read_text(encoding="utf-8"), **section)
+            for section in content["sections"]
+        ]
+        modalities = {
+            name: [Modality(value) for value in content[name]] for name in ("acquired", "synthesised")
+        }
+        return ParticipantPage(**content | modalities | {"sections": sections})
+    except FileNotFoundError as error:
+        if error.filename == str(record):
+            return None
+        raise _damaged(Path(error.filename), "is gone") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _damaged(record, f"cannot be read ({error})") from error
+
+
+def render_again(config: Config, visits: list[Visit]) -> int:
+    """Write the pages of visits that have a record anew, and nothing else.
+
+    Raises
+    ------
+    NoUsableParticipantError
+        If no visit has one.
+    """
+    out = config.output_dir
+    for visit, page in _pages(config, visits).items():
+        html = page_path(out, visit.subject, visit.session)
+        write_text(html, render_participant(page))
+        record_size(out, visit.subject, visit.session, html)
+        print(f"report: {html}", flush=True)
+    return 0
+
+
+def write_boilerplate(config: Config, visits: list[Visit]) -> int:
+    """Print the methods text of visits that have a record, each paragraph once, and keep it in the logs.
+
+    Raises
+    ------
+    NoUsableParticipantError
+        If no visit has one.
+    """
+    pages = _pages(config, visits).values()
+    paragraphs, works = (
+        list(dict.fromkeys(text for page in pages for text in texts(page)))
+        for texts in (lambda page: page.methods, lambda page: page.references)
+    )
+    text = "\n\n".join([*paragraphs, "References", *works]) + "\n"
+    write_text(config.output_dir / "logs" / "CITATION.md", text)
+    print(text, end="", flush=True)
+    return 0
+
+
+def _pages(config: Config, visits: list[Visit]) -> dict[Visit, ParticipantPage]:
+    pages = {visit: page for visit in visits if (page := read_page(config.output_dir, visit))}
+    if not pages:
+        raise NoUsableParticipantError(
+            f"{config.output_dir}: no selected participant was processed; run without --reports-only and"
+            " --boilerplate-only first"
+        )
+    return pages
+
+
+def _record_path(out: Path, visit: Visit) -> Path:
+    return visit.folder(out) / "log" / "page.json"
+
+
+def _inside(out: Path, name: str) -> Path:
+    """A figure below the output folder; a record from elsewhere may not name another file."""
+    if not (out / name).resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"{name} lies outside the output folder")
+    return out / name
+
+
+def _damaged(path: Path, fault: str) -> ParticipantError:
+    return ParticipantError(path, fault, "process this participant again with --overwrite")
