@@ -12,7 +12,7 @@ import numpy as np
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
-from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume, quiet_headers
 from pds_bids.prep.anatomy import t1w_context
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
@@ -21,7 +21,7 @@ from pds_bids.prep.quality import filled_grid, require_success
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_model
 from pds_bids.prep.resampling import field_of_view, resample
-from pds_bids.prep.series import HEADER_WARNINGS, check_geometry, complex_voxels, finite, quiet_headers
+from pds_bids.prep.series import HEADER_WARNINGS, check_geometry, complex_voxels, finite
 
 FULL_COVERAGE = 0.90
 
