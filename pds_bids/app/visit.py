@@ -11,6 +11,7 @@ from pathlib import Path
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
+from pds_bids.app.quality import write_qualities
 from pds_bids.app.scores import (
     MAIN,
     SOURCE,
@@ -115,8 +116,10 @@ def _write_page(
     write_text(page, visit_page(config, visit, outcomes, sections, [str(error) for error in errors]))
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
+    qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
+    quality = write_qualities(visit.folder(out), qualities)
     images = [path for outcome in outcomes for path in outcome.written]
-    return [*images, page, scores, *(out / section.figure for section in sections)]
+    return [*images, page, scores, quality, *(out / section.figure for section in sections)]
 
 
 def unusual_source(made: Synthesised) -> list[str]:
