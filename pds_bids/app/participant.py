@@ -42,13 +42,17 @@ Status = Idle | Literal["complete", "already-complete", "no-source", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a visit ended, and when (ISO 8601, UTC): the content of its `status.json`."""
+    """How a visit ended, and when (ISO 8601, UTC): the content of its `status.json`.
+
+    `missing` are the modalities that were not acquired.
+    """
 
     visit: str
     status: Status
     message: str
     seconds: float
     finished: str
+    missing: list[str]
 
 
 def dry_run(config: Config, layout: PlanFormat) -> str:
@@ -156,7 +160,9 @@ def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> R
 
     def ended(status: Status, message: str = "") -> Result:
         text = "; ".join(filter(None, [message, *_left_out(visit)]))
-        result = Result(visit.label, status, text, round(time.monotonic() - start, 1), now().isoformat())
+        seconds = round(time.monotonic() - start, 1)
+        missing = [modality.value for modality in sorted(visit.missing)]
+        result = Result(visit.label, status, text, seconds, now().isoformat(), missing)
         write_json(log / "status.json", asdict(result))
         write_text(log / "pds-bids.toml", settings_toml(config))
         if config.run.resource_monitor:

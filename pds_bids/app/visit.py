@@ -10,6 +10,7 @@ from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.preparation import Preparation, write_preparation
+from pds_bids.app.quality import write_qualities
 from pds_bids.app.records import write_page
 from pds_bids.app.scores import (
     MAIN,
@@ -146,7 +147,9 @@ def _write_page(
     page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
-    return [*(path for part in made for path in part.written), scores, *write_page(out, visit, page)]
+    qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
+    quality = write_qualities(visit.folder(out), qualities)
+    return [*(path for part in made for path in part.written), scores, quality, *write_page(out, visit, page)]
 
 
 def unusual_source(made: Synthesised) -> list[str]:

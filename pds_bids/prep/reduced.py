@@ -73,6 +73,8 @@ def reduce_volumes(
         volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES))
         corrected = average(volumes, config)
         mean = corrected.mean.like(corrected.mean.data.clip(0))
+        if not mean.data.any():
+            raise ParticipantError(series.path, "has no positive intensities", "give the magnitude image")
         volume = stored_on(correct_bias(mean, brain_mask(mean, series.path), config), series.grid)
     notes = [*series.warnings, *warnings, *notes]
     if len(volumes) < FEW_VOLUMES:
