@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
-from click.core import ParameterSource
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
 from pds_bids.cli.main import command as pds_bids
-from pds_bids.cli.main import default_work_dir, require_input_untouched
 from pds_bids.cli.options import BidsAppCommand
 from pds_bids.core.errors import UsageError
 
@@ -23,27 +22,60 @@ ENGINES = ("docker", "podman")
 GPUS = {"docker": ["--gpus", "all"], "podman": ["--device", "nvidia.com/gpu=all"]}
 """How each engine is told to hand its GPUs on; podman's way is the Container Device Interface."""
 
+WRITABLE = ("output_dir", "work_dir", "database_dir")
+"""Parameters of pds-bids that name folders which a run writes to."""
 
-def run(engine: str | None, image: str, gpu: bool, print_command: bool, **options: Any) -> None:
+
+class Said(NamedTuple):
+    """A value of an option of pds-bids: as it is handed on, and the file or folder that it names."""
+
+    text: str
+    path: Path | None = None
+
+
+class AsSaid(click.ParamType[Said]):
+    """A value that pds-bids will judge; where it names a file or a folder, by an absolute path.
+
+    >>> AsSaid(click.STRING).convert("rest", None, None).text
+    'rest'
+    >>> AsSaid(click.Path()).convert("/data/../out", None, None).text
+    '/out'
+    """
+
+    def __init__(self, judge: click.ParamType[Any]) -> None:
+        self.name = judge.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Said:
+        """The text and the path; unlike a checkpoint, a bundled model is none."""
+        text = str(value)
+        is_path = self.name in ("path", "file", "directory", "name=path") or text.endswith(".safetensors")
+        if not (is_path and text):
+            return Said(text)
+        name, equals, place = text.rpartition("=") if self.name == "name=path" else ("", "", text)
+        path = Path(place).resolve()
+        return Said(f"{name}{equals}{path}", path)
+
+
+def run(engine: str | None, image: str, gpu: bool, print_command: bool, **said: Any) -> None:
     """Replace this process by the container, whose exit code is that of `pds-bids`.
 
     Raises
     ------
     UsageError
-        If there is no engine, or a folder stands where the run could change the input.
+        If there is no engine.
     """
-    bids_dir, output_dir, work_dir = (options[name] for name in ("bids_dir", "output_dir", "work_dir"))
-    require_input_untouched(bids_dir, output_dir, work_dir or default_work_dir(output_dir))
-    writable = [folder for folder in (output_dir, work_dir) if folder]
-    if not (print_command or options["dry_run"]):
-        for folder in writable:
-            folder.mkdir(parents=True, exist_ok=True)
     engine = engine or _installed_engine()
+    writable = {said[name].path for name in WRITABLE if said.get(name)}
+    bids_dir = said["bids_dir"].path
+    for folder in writable:
+        if not (print_command or said["dry_run"]) and _may_hold_output(bids_dir, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    wants_gpu = gpu or (said["device"] and said["device"].text.startswith("cuda"))
     words = [
         *(engine, "run", "--rm", *_terminal(), *_confinement(engine)),
-        *(GPUS[engine] if gpu or options["device"].startswith("cuda") else []),
-        *_mounts([*_paths(map(_located, options.values())), *writable], writable),
-        *(image, *pds_bids_arguments(click.get_current_context())),
+        *(GPUS[engine] if wants_gpu else []),
+        *_mounts({one.path for value in said.values() for one in _each(value)}, writable, print_command),
+        *(image, *pds_bids_arguments(said)),
     ]
     if print_command:
         click.echo(shlex.join(words))
@@ -56,57 +88,40 @@ def run(engine: str | None, image: str, gpu: bool, print_command: bool, **option
         ) from error
 
 
-def pds_bids_arguments(ctx: click.Context) -> list[str]:
-    """What was said to `pds-bids` on this command line: absolute paths, and every option after the folders.
-
-    Options that were not given are left out: the container has its own defaults, for one of threads.
-    """
+def pds_bids_arguments(said: Mapping[str, Any]) -> list[str]:
+    """The command line of pds-bids: the folders and the level, then every option that was given."""
     arguments: list[str] = []
     for param in sorted(pds_bids.params, key=lambda param: isinstance(param, click.Option)):
-        given = (
-            param.name in ctx.params and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
-        )
-        if given and param.name:
-            arguments += _words(param, _located(ctx.params[param.name]))
+        value = said.get(param.name or "")
+        if isinstance(param, click.Option) and value:
+            name = max(param.opts, key=len)
+            arguments += [name] * (value if param.count else 1)
+        arguments += [one.text for one in _each(value)]
     return arguments
 
 
-def _words(param: click.Parameter, value: Any) -> Iterator[str]:
-    if not isinstance(param, click.Option):
-        yield str(value)
-        return
-    name = max(param.opts, key=len)
-    if param.count:
-        yield from [name] * value
-    elif param.is_flag:
-        yield name
-    else:
-        yield name
-        yield from map(str, value if isinstance(value, tuple) else [value])
+def _each(value: Any) -> Iterator[Said]:
+    """The values of a parameter: one, those of a list, or none of a flag."""
+    if isinstance(value, Said):
+        yield value
+    elif isinstance(value, tuple):
+        yield from value
 
 
-def _located(value: Any) -> Any:
-    """The value; a checkpoint, which unlike a bundled model is a file, as an absolute path."""
-    is_checkpoint = isinstance(value, str) and value.endswith(".safetensors")
-    return Path(value).resolve() if is_checkpoint else value
+def _may_hold_output(bids_dir: Path, folder: Path) -> bool:
+    """Whether to make a folder for the output; elsewhere in the dataset pds-bids refuses it, and says so."""
+    return not folder.is_relative_to(bids_dir) or folder.is_relative_to(bids_dir / "derivatives")
 
 
-def _paths(values: Iterable[Any]) -> Iterator[Path]:
-    """Every file or folder among the values that is there: of one that is not, pds-bids itself complains."""
-    for value in values:
-        if isinstance(value, tuple):
-            yield from _paths(value)
-        elif isinstance(value, Path) and value.exists():
-            yield value
-
-
-def _mounts(paths: Iterable[Path], writable: Sequence[Path]) -> list[str]:
+def _mounts(paths: Iterable[Path | None], writable: set[Path], to_be_made: bool) -> list[str]:
     """Each path at its own place, so that messages, sidecars and logs name what the user knows.
 
-    Outer folders come first: derivatives may lie inside the dataset, which is mounted read-only.
+    What is not there is left out, for an engine would make it: pds-bids says itself what it misses. Outer
+    folders come first: derivatives may lie inside the dataset, which is mounted read-only.
     """
+    there = [path for path in paths if path and (path.exists() or (to_be_made and path in writable))]
     options: list[str] = []
-    for path in sorted(set(paths)):
+    for path in sorted(there):
         access = "" if path in writable else ",readonly"
         options += ["--mount", f"type=bind,source={path},target={path}{access}"]
     return options
@@ -132,11 +147,28 @@ def _installed_engine() -> str:
     raise UsageError(f"none of {', '.join(ENGINES)} is on the PATH; install one")
 
 
+def _unjudged(param: click.Parameter) -> click.Parameter:
+    """A parameter of pds-bids that takes every value and does nothing by itself, but for `--version`."""
+    unjudged = copy.copy(param)
+    if isinstance(unjudged, click.Option):
+        unjudged.hidden = True
+    if param.name != "version":
+        unjudged.callback, unjudged.default = None, False if _is_flag(param) else None
+        unjudged.is_eager, unjudged.expose_value = False, True
+    if not _is_flag(param):
+        unjudged.type = AsSaid(param.type)
+    return unjudged
+
+
+def _is_flag(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and (param.is_flag or param.count)
+
+
 command = BidsAppCommand(
     "pds-bids-docker",
     callback=run,
     params=[
-        *pds_bids.params,
+        *map(_unjudged, pds_bids.params),
         click.Option(["--engine"], type=click.Choice(ENGINES), help="[default: the first one installed]"),
         click.Option(["--image"], default=f"pds-bids:{__version__}", metavar="NAME", help="Image to run."),
         click.Option(["--gpu"], is_flag=True, help="Hand the GPUs on.  [default: where --device names one]"),
@@ -146,7 +178,9 @@ command = BidsAppCommand(
             help="Print the command that would run the container, and stop.",
         ),
     ],
-    help="Run pds-bids in its container: BIDS_DIR read-only, no network, files that belong to you.",
+    help="""Run pds-bids in its container: BIDS_DIR read-only, no network, files that belong to you.
+
+    Every option of pds-bids is understood, too; `pds-bids --help` lists them.""",
     context_settings=pds_bids.context_settings,
 )
 
