@@ -93,11 +93,18 @@ def pds_bids_arguments(said: Mapping[str, Any]) -> list[str]:
     arguments: list[str] = []
     for param in sorted(pds_bids.params, key=lambda param: isinstance(param, click.Option)):
         value = said.get(param.name or "")
-        if isinstance(param, click.Option) and value:
-            name = max(param.opts, key=len)
-            arguments += [name] * (value if param.count else 1)
-        arguments += [one.text for one in _each(value)]
+        values = [one.text for one in _each(value)]
+        if not isinstance(param, click.Option):
+            arguments += values
+        elif value and not param.is_flag:
+            arguments += [_name(param)] * (value if param.count else 1) + values
+        elif value is True or str(param.flag_value) in values:  # several flags may set one parameter
+            arguments.append(_name(param))
     return arguments
+
+
+def _name(option: click.Option) -> str:
+    return max(option.opts, key=len)
 
 
 def _each(value: Any) -> Iterator[Said]:
@@ -152,16 +159,13 @@ def _unjudged(param: click.Parameter) -> click.Parameter:
     unjudged = copy.copy(param)
     if isinstance(unjudged, click.Option):
         unjudged.hidden = True
-    if param.name != "version":
-        unjudged.callback, unjudged.default = None, False if _is_flag(param) else None
-        unjudged.is_eager, unjudged.expose_value = False, True
-    if not _is_flag(param):
+    if param.name == "version":
+        return unjudged
+    unjudged.callback = unjudged.default = None
+    unjudged.is_eager, unjudged.expose_value = False, True
+    if not (isinstance(param, click.Option) and (param.is_bool_flag or param.count)):
         unjudged.type = AsSaid(param.type)
     return unjudged
-
-
-def _is_flag(param: click.Parameter) -> bool:
-    return isinstance(param, click.Option) and (param.is_flag or param.count)
 
 
 command = BidsAppCommand(
