@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # selftest.sh [STEP...]: builds the image and runs it every way that the documentation names, then an array on a real
-# Slurm; ends with 'N passed, N failed, N skipped'. Needs root on Debian 12, the tools and data beside the checkout
-# (../shared), and pds-bids on the PATH. It takes half an hour on two cores. Steps: image sif wrapper slurm.
+# Slurm; ends with 'N passed, N failed, N skipped'. Needs root on Debian 12, and pds-bids on the PATH. It takes half an
+# hour on two cores. Steps: image sif wrapper slurm.
 #
+#   SHARED=../shared               folder with the tools and the data of development; by default beside the checkout
 #   WORK=/tmp/pds-bids-selftest    outputs and logs; kept, for a look
 #   BUILD_ARGS="--build-arg ..."   more arguments for the build; by default torch comes from pip's own sources
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tools=$root/../shared/tools data=$(realpath "$root/../shared/data/bids_single")
+shared=$(realpath -m "${SHARED:-$root/../shared}")
+tools=$shared/tools data=$shared/data/bids_single
 work=${WORK:-/tmp/pds-bids-selftest}
 # Where container-test.sh puts its configuration of podman, which the wrapper's podman needs as well.
 export CONTAINER_TEST_DIR=$work/podman CONTAINERS_CONF=$work/podman/containers.conf
@@ -129,7 +131,7 @@ run_slurm() {
 
 [ $# -gt 0 ] || set -- image sif wrapper slurm
 if [ ! -x "$tools/container-test.sh" ]; then
-  skip "$*" "needs the tools beside the checkout: $tools"
+  skip "$*" "needs the tools, absent here: $tools"
   set --
 fi
 for step; do
