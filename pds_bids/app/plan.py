@@ -86,11 +86,18 @@ def plan_visit(config: Config, visit: Visit, weights_sha256: str) -> VisitPlan:
     problems: dict[Modality, ParticipantError] = {}
     for modality in sorted(needed):
         try:
-            raw = select_series(config.bids_dir, visit, modality, selection.task)
+            raw = select_series(
+                config.bids_dir,
+                visit,
+                modality,
+                selection.task,
+                filters=selection.filters,
+                database_dir=selection.database_dir,
+            )
             series[modality] = reuse(raw, visit, selection.derivatives)
         except ParticipantError as error:
             problems[modality] = error
-    t1w = select_t1w(config.bids_dir, visit)
+    t1w = select_t1w(config.bids_dir, visit, selection.filters)
     heads = {t1w, *(chosen.reused.t1w for chosen in series.values() if chosen.reused)}
     files = [*(path for chosen in series.values() for path in chosen.files), *filter(None, heads)]
     facts = outcome_settings(config) | {

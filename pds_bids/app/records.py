@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,47 +60,66 @@ def read_page(out: Path, visit: Visit) -> ParticipantPage | None:
 def render_again(config: Config, visits: list[Visit]) -> int:
     """Write the pages of visits that have a record anew, and nothing else.
 
+    Returns
+    -------
+    int
+        0, or 1 if a record cannot be read.
+
     Raises
     ------
     NoUsableParticipantError
         If no visit has one.
     """
     out = config.output_dir
-    for visit, page in _pages(config, visits).items():
+    pages, failed = _pages(out, visits)
+    for visit, page in pages.items():
         html = page_path(out, visit.subject, visit.session)
         write_text(html, render_participant(page))
         record_size(out, visit.subject, visit.session, html)
         print(f"report: {html}", flush=True)
-    return 0
+    return int(failed)
 
 
 def write_boilerplate(config: Config, visits: list[Visit]) -> int:
     """Print the methods text of visits that have a record, each paragraph once, and keep it in the logs.
+
+    Returns
+    -------
+    int
+        0, or 1 if a record cannot be read.
 
     Raises
     ------
     NoUsableParticipantError
         If no visit has one.
     """
-    pages = _pages(config, visits).values()
-    paragraphs, works = (
-        list(dict.fromkeys(text for page in pages for text in texts(page)))
-        for texts in (lambda page: page.methods, lambda page: page.references)
-    )
+    found, failed = _pages(config.output_dir, visits)
+    pages = found.values()
+    paragraphs = dict.fromkeys(text for page in pages for text in page.methods)
+    works = dict.fromkeys(work for page in pages for work in page.references)
     text = "\n\n".join([*paragraphs, "References", *works]) + "\n"
     write_text(config.output_dir / "logs" / "CITATION.md", text)
     print(text, end="", flush=True)
-    return 0
+    return int(failed)
 
 
-def _pages(config: Config, visits: list[Visit]) -> dict[Visit, ParticipantPage]:
-    pages = {visit: page for visit in visits if (page := read_page(config.output_dir, visit))}
-    if not pages:
+def _pages(out: Path, visits: list[Visit]) -> tuple[dict[Visit, ParticipantPage], bool]:
+    """The pages that were written, and whether the record of another one is damaged, which gets a line."""
+    pages: dict[Visit, ParticipantPage] = {}
+    failed = False
+    for visit in visits:
+        try:
+            if page := read_page(out, visit):
+                pages[visit] = page
+        except ParticipantError as error:
+            failed = True
+            print(f"{visit.label}: failed {error}", file=sys.stderr, flush=True)
+    if not (pages or failed):
         raise NoUsableParticipantError(
-            f"{config.output_dir}: no selected participant was processed; run without --reports-only and"
+            f"{out}: no selected participant was processed; run without --reports-only and"
             " --boilerplate-only first"
         )
-    return pages
+    return pages, failed
 
 
 def _record_path(out: Path, visit: Visit) -> Path:

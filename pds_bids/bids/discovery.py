@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,22 +130,18 @@ def visit_folder(root: Path, subject: str, session: str | None) -> Path:
     return folder if session is None else folder / f"ses-{session}"
 
 
-def find_t1w(bids_dir: Path, subject: str, session: str | None, *, derived: bool = False) -> Path | None:
-    """The first T1w image of the session or, failing that, of any session of the subject.
-
-    Parameters
-    ----------
-    derived
-        The dataset is a derivative: of its T1w images the one is meant that is prepared and not warped.
-    """
+def find_t1w(
+    bids_dir: Path,
+    subject: str,
+    session: str | None,
+    *,
+    usable: Callable[[Image], bool] = lambda image: True,
+) -> Path | None:
+    """The first usable T1w image of the session or, failing that, of any session of the subject."""
     subject_folder = visit_folder(bids_dir, subject, None)
     own = visit_folder(bids_dir, subject, session)
     for folder in dict.fromkeys((own, subject_folder, *labelled_folders(subject_folder, "ses").values())):
         for image in list_images(folder / "anat", "T1w").images:
-            if image.present and (not derived or _is_prepared(image)):
+            if image.present and usable(image):
                 return image.path
     return None
-
-
-def _is_prepared(image: Image) -> bool:
-    return image.entities.get("desc") == "preproc" and image.entities.get("space", "ACPC") == "ACPC"

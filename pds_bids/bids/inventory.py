@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pds_bids.bids.discovery import find_t1w, labelled_folders, list_images, visit_folder
+from pds_bids.bids.filters import require_known
+from pds_bids.bids.filters import sessions as sessions_of_filters
 from pds_bids.bids.naming import natural_key
 from pds_bids.core.config import Selection
 from pds_bids.core.errors import NotBidsError, NothingSelectedError
@@ -126,11 +128,14 @@ def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
 
     Raises
     ------
+    UsageError
+        If the filters ask for what would not be heeded.
     NotBidsError
         If the folder is not a BIDS dataset.
     NothingSelectedError
         If a selected participant, session or task does not exist, or nothing is left.
     """
+    require_known(selection.filters)
     require_dataset(bids_dir)
     try:
         subjects = labelled_folders(bids_dir, "sub")
@@ -142,12 +147,13 @@ def inventory(bids_dir: Path, selection: Selection) -> list[Visit]:
     chosen = [label for label in subjects if label in selection.participants or not selection.participants]
     sessions = {label: _sessions(subjects[label]) for label in chosen}
     known = {session for found in sessions.values() for session in found if session is not None}
-    _require_known("session", selection.sessions, known, bids_dir)
+    wanted = selection.sessions or sessions_of_filters(selection.filters)
+    _require_known("session", wanted, known, bids_dir)
     visits = [
         _visit(bids_dir, subject, session)
         for subject in chosen
         for session in sessions[subject]
-        if session in selection.sessions or not selection.sessions
+        if session in wanted or not wanted
     ]
     tasks = {task for visit in visits for task in visit.tasks}
     if selection.task and tasks:  # where there is no BOLD at all, no task contradicts the user's

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.bids.discovery import Image, visit_folder
 from pds_bids.bids.naming import BidsName
+from pds_bids.bids.writing import PARTIAL_MARK, require_writable
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 
@@ -19,23 +23,33 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def subject_layout(bids_dir: Path, subject: str, modality: Modality) -> Iterator[BIDSLayout]:
-    """Index one subject of a dataset, in memory; nothing is written.
+def subject_layout(
+    bids_dir: Path, subject: str, modality: Modality, database_dir: Path | None = None
+) -> Iterator[BIDSLayout]:
+    """Index one subject of a dataset.
 
     Only the subject's own folders of this modality and the side files above them are looked at, so the
     other thousand subjects cost one directory listing, and a broken file elsewhere does no harm.
+
+    Parameters
+    ----------
+    database_dir
+        Keeps the index of each subject and modality in a PyBIDS database below this folder, to be read by
+        later runs as long as no file has changed. None indexes in memory.
 
     Raises
     ------
     ParticipantError
         If a sidecar is unreadable or contradicts the file it describes.
     """
-    layout = _index(bids_dir, subject, modality)
+    if database_dir is None:
+        layout = _index(bids_dir, subject, modality)
+    else:
+        layout = _stored(bids_dir, subject, modality, database_dir)
     try:
         yield layout
-    finally:  # PyBIDS keeps its database for the life of the process: over many subjects that adds up
-        layout.connection_manager.session.close()
-        layout.connection_manager.engine.dispose()
+    finally:
+        _close(layout)
 
 
 def points_nowhere(path: Path) -> ParticipantError:
@@ -71,6 +85,37 @@ def inherited(layout: BIDSLayout, image: Image, suffix: str, extension: str) -> 
 def metadata(layout: BIDSLayout, image: Image) -> dict[str, Any]:
     """The image's sidecar with everything it inherits."""
     return dict(layout.get_metadata(str(image.path.absolute())))
+
+
+def _stored(bids_dir: Path, subject: str, modality: Modality, database_dir: Path) -> BIDSLayout:
+    """The index from its database, which is made first where there is none of these files as they are."""
+    from bids.layout import BIDSLayout
+
+    state = hashlib.sha256(repr(_files(bids_dir, subject, modality)).encode()).hexdigest()[:16]
+    database = database_dir / f"sub-{subject}_{modality.value}_{state}"
+    if not database.is_dir():
+        require_writable(database_dir, "give --bids-database-dir another folder")
+        with tempfile.TemporaryDirectory(prefix=PARTIAL_MARK, dir=database_dir) as partial:
+            layout = _index(bids_dir, subject, modality)
+            layout.save(Path(partial) / "database", replace_connection=False)
+            _close(layout)
+            with suppress(OSError):  # another process has been faster
+                os.rename(Path(partial) / "database", database)
+    return BIDSLayout(bids_dir.absolute(), validate=False, database_path=database)
+
+
+def _files(bids_dir: Path, subject: str, modality: Modality) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of everything that an index is made of."""
+    own = visit_folder(bids_dir, subject, None)
+    below = (bids_dir, own, *own.glob("ses-*"), *own.glob(f"**/{modality.datatype}"))
+    files = sorted(path for folder in below for path in folder.glob("*") if path.is_file())
+    return [(str(path), status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
+
+
+def _close(layout: BIDSLayout) -> None:
+    """PyBIDS keeps its database for the life of the process: over many subjects that adds up."""
+    layout.connection_manager.session.close()
+    layout.connection_manager.engine.dispose()
 
 
 def _index(bids_dir: Path, subject: str, modality: Modality) -> BIDSLayout:

@@ -65,11 +65,20 @@ def reuse(series: Series, visit: Visit, derivatives: Mapping[str, Path]) -> Seri
         candidates = list(_candidates(visit.folder(root) / series.modality.datatype, series))
         if candidates:
             best = min(candidates, key=lambda candidate: _rank(candidate, series))
-            return _in_place(series, best, name, find_t1w(root, visit.subject, visit.session, derived=True))
+            return _in_place(series, best, name, _prepared_t1w(root, visit))
     if not derivatives:
         return series
     note = f"no reference image in {', '.join(derivatives)}: the raw {series.modality.value} series was used"
     return replace(series, notes=(*series.notes, note))
+
+
+def _prepared_t1w(root: Path, visit: Visit) -> Path | None:
+    """Of a pipeline's T1w images the one that is whole, and not warped to a standard space."""
+
+    def usable(image: Image) -> bool:
+        return image.entities.get("desc") == "preproc" and image.entities.get("space") in OWN_SPACES
+
+    return find_t1w(root, visit.subject, visit.session, usable=usable)
 
 
 def _candidates(folder: Path, series: Series) -> Iterator[_Candidate]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pds_bids.bids.discovery import Image, find_t1w, list_images
+from pds_bids.bids.filters import accepts
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.layout import inherited, metadata, points_nowhere, subject_layout
 from pds_bids.bids.naming import natural_key
+from pds_bids.core.config import Filters
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import quiet_headers
@@ -88,7 +90,15 @@ class Series:
         return tuple(path for path in (self.path, self.bval, self.bvec, mask) if path is not None)
 
 
-def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | None = None) -> Series:
+def select_series(
+    bids_dir: Path,
+    visit: Visit,
+    modality: Modality,
+    task: str | None = None,
+    *,
+    filters: Filters | None = None,
+    database_dir: Path | None = None,
+) -> Series:
     """Choose the series to start from: the selected task, the first echo, the most volumes, then the first.
 
     Parameters
@@ -101,6 +111,10 @@ def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | 
         Which kind of series.
     task
         BOLD task; by default rest if present, else the only one.
+    filters
+        From a BIDS filter file.
+    database_dir
+        See `subject_layout`.
 
     Raises
     ------
@@ -112,10 +126,13 @@ def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | 
     if not found:
         remedy = "add the series, or leave this participant out"
         raise ParticipantError(folder, f"holds no series named *_{modality.value}.nii[.gz]", remedy)
-    candidates = _of_one_task(folder, found, task)
+    passing = [image for image in found if accepts(filters or {}, modality.value, image.entities)]
+    if not passing:
+        raise ParticipantError(folder, "no series passes the BIDS filter file", "change the filters")
+    candidates = _of_one_task(folder, passing, task)
     usable: list[Series] = []
     faults: list[ParticipantError] = []
-    with subject_layout(bids_dir, visit.subject, modality) as layout:
+    with subject_layout(bids_dir, visit.subject, modality, database_dir) as layout:
         for image in candidates:
             try:
                 usable.append(_open(layout, image, modality))
@@ -134,9 +151,16 @@ def select_series(bids_dir: Path, visit: Visit, modality: Modality, task: str | 
     return replace(best, notes=tuple(notes))
 
 
-def select_t1w(bids_dir: Path, visit: Visit) -> Path | None:
-    """The visit's first T1w image or, failing that, the first one of another session; None without any."""
-    return find_t1w(bids_dir, visit.subject, visit.session)
+def select_t1w(bids_dir: Path, visit: Visit, filters: Filters | None = None) -> Path | None:
+    """The visit's first T1w image that passes the filters or, failing that, the first one of another session;
+    None without any.
+    """
+    return find_t1w(
+        bids_dir,
+        visit.subject,
+        visit.session,
+        usable=lambda image: accepts(filters or {}, "t1w", image.entities),
+    )
 
 
 def _of_one_task(folder: Path, found: Sequence[Image], task: str | None) -> list[Image]:

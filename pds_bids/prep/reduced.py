@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.motion import MAX_VOLUMES, MotionCorrected, average, evenly_spaced
 from pds_bids.prep.orientation import canonical, stored_on
+from pds_bids.prep.scratch import scratch_folder
 from pds_bids.prep.series import Series, finite
 
 FEW_VOLUMES = 5
@@ -70,8 +73,9 @@ def reduce_volumes(
         If the volumes cannot be read, or hold no image.
     """
     with failures_of(series.path, series.warnings):
-        volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES))
-        corrected = average(volumes, config)
+        with _store(config) as keep:
+            volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES), keep)
+            corrected = average(volumes, config)
         mean = corrected.mean.like(corrected.mean.data.clip(0))
         if not mean.data.any():
             raise ParticipantError(series.path, "has no positive intensities", "give the magnitude image")
@@ -83,14 +87,33 @@ def reduce_volumes(
     return Reduced(series.path, volume, all_facts, tuple(notes))
 
 
-def _read(series: Series, indices: list[int]) -> tuple[list[Volume], list[str]]:
+@contextmanager
+def _store(config: PrepConfig) -> Iterator[Callable[[Volume], Volume]]:
+    """What keeps a volume until the block is left: in memory, or mapped from a file with `--low-mem`."""
+    if not config.low_mem:
+        yield lambda volume: volume
+        return
+    with scratch_folder() as folder:
+        numbers = count()
+
+        def keep(volume: Volume) -> Volume:
+            path = folder / f"{next(numbers)}.npy"
+            np.save(path, volume.data)
+            return replace(volume, data=np.load(path, mmap_mode="r"))
+
+        yield keep
+
+
+def _read(
+    series: Series, indices: list[int], keep: Callable[[Volume], Volume]
+) -> tuple[list[Volume], list[str]]:
     """The usable ones among some volumes, in canonical axes, and what was wrong with the others."""
     volumes, blemished = [], 0
     for volume in series.volumes(indices):
         blemished += not np.isfinite(volume.data).all()
         clean = canonical(volume.like(finite(volume.data, series.path, "a volume")))
         if np.ptp(clean.data) > 0:
-            volumes.append(clean)
+            volumes.append(keep(clean))
     if not volumes:
         raise ParticipantError(series.path, "every volume is constant", "export the series again")
     notes = []

@@ -66,7 +66,7 @@ def write_visit(out: Path, subject: str, session: str | None, source: Modality) 
     for space in SPACES:
         for desc, suffix in (("preproc", source.mean_suffix), ("brain", "mask")):
             write_image(out, subject, session, source.datatype, space, desc, suffix)
-        for desc in ("synth", "synthstd", "synthdrawmean", "synthdrawstd"):
+        for desc in ("synth", "synthstd", "synthdrawmean", "synthdrawstd", "synthdraw1"):
             write_image(out, subject, session, target.datatype, space, desc, target.mean_suffix)
     for suffix in (target.mean_suffix, "mask"):
         write_image(out, subject, session, target.datatype, MODEL_SPACE, REFERENCE_DESC, suffix)
