@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.app.provenance import fingerprint
 from pds_bids.app.splits import drawn_split, read_split, write_split
 from pds_bids.bids.pairs import PairFiles, find_pairs, participants_table
 from pds_bids.bids.tables import MISSING, read_table
@@ -55,6 +54,13 @@ class DerivativePairs:
     def subjects(self) -> tuple[str, ...]:
         """Whose the rows are, without `sub-`."""
         return tuple(visit.subject for visit in self.visits)
+
+    @property
+    def name(self) -> str:
+        """Of the images as they are now: what was computed from others is not of these."""
+        files = [path for visit in self.visits for d in visit.directions.values() for path in d if path]
+        stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        return f"cohort-{fingerprint(stamps)}"
 
     def of(self, subjects: Collection[str]) -> DerivativePairs:
         """The rows of some subjects."""
@@ -119,7 +125,7 @@ class CohortData:
         subjects = {part: len(set(pairs.subjects)) for part, pairs in self.parts.items()}
         return {
             "subjects": subjects,
-            "cohort": hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12],
+            "cohort": fingerprint(names),
             "training_data": f"of {subjects['train']} people, from a preprocessed cohort",
         }
 

@@ -1,4 +1,4 @@
-"""`pds-model evaluate`: a checkpoint and its rivals on subjects simulated from held-out anatomies."""
+"""`pds-model evaluate`: a checkpoint and its rivals on people that none of them has seen."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pds_bids.app import methods
-from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Case, Contestant, Prediction
-from pds_bids.app.testbed import maps_of, provenance, refuse_leaks, simulated_people
+from pds_bids.app import evaluationpage
+from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
+from pds_bids.app.experiments.setting import Result
+from pds_bids.app.measures import NOMINAL
+from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Contestant, network
+from pds_bids.app.panel import Origin, Panel, of_cohort, simulated
+from pds_bids.app.provenance import fingerprint
+from pds_bids.app.scoring import scored
+from pds_bids.app.testbed import provenance
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.errors import UsageError
-from pds_bids.core.modality import Modality
-from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
     from pds_bids.evaluation.comparison import Score
     from pds_bids.models.checkpoint import Checkpoint
-    from pds_bids.training.data import PairBank
 
 
 class Rival(NamedTuple):
@@ -68,9 +72,10 @@ class Plan:
     baselines
         Whether what needs no network is scored, too.
     n_subjects
-        Simulated subjects, spread evenly over the held-out anatomies.
+        Simulated subjects, spread evenly over the held-out anatomies; of a cohort all of the test part.
     n_fit
-        Pairs simulated from training anatomies for the baselines that are fitted; 0 leaves these out.
+        Pairs simulated from training anatomies for the baselines that are fitted, of a cohort all of the
+        training part; 0 leaves these out.
     """
 
     model: str = "base"
@@ -104,23 +109,25 @@ class Plan:
             taken.add(rival.row)
 
 
-def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
+def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = None) -> int:
     """Write a table of means with 95 % confidence intervals, one row a method and direction.
 
     Parameters
     ----------
     out
-        Tab-separated table; every subject's scores go beside it as `*_subjects.tsv`, and all numbers with
-        how they were made as `*.json`.
+        Tab-separated table; every subject's scores go beside it as `*_subjects.tsv`, all numbers with how
+        they were made as `*.json`, and what they say as `*.html`.
+    work
+        Where people and scores are kept, so that a rerun makes only what is missing; None keeps nothing.
 
     Raises
     ------
     UsageError
-        If the plan contradicts itself, a model has seen the test maps, or `out` is the name of its JSON.
+        If the plan contradicts itself, a model has seen who tests it, or `out` is the name of its JSON.
     """
     import torch
 
-    from pds_bids.evaluation.comparison import compare, means_table, subjects_table
+    from pds_bids.evaluation.comparison import compare, means_table, one_a_subject, subjects_table
     from pds_bids.models.checkpoint import load_checkpoint
     from pds_bids.models.device import resolve_device
 
@@ -133,82 +140,66 @@ def run(plan: Plan, label_maps_dir: Path, out: Path, device: str) -> int:
     checkpoints = {name: load_checkpoint(name) for name in names}
     for checkpoint in checkpoints.values():
         checkpoint.model.to(where)
-    test = maps_of(checkpoints[plan.model], "test", label_maps_dir)
-    refuse_leaks(checkpoints, set(test))
-    with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
-        contestants = list(_contestants(plan, checkpoints, label_maps_dir, Path(folder) / "fit"))
-        bank = simulated_people(
-            test, plan.n_subjects, Path(folder) / "test", derived_seed(plan.seed, "evaluate")
-        )
+    with _folder(work) as folder:
+        panel = _panel(plan, origin, checkpoints, folder)
+        place = folder / f"scores-{fingerprint([panel.name, plan.seed])}"
         start = time.monotonic()
-        scores = list(scored(bank, contestants, plan.seed))
-        seconds = (time.monotonic() - start) / len(bank)
+        visits = list(scored(panel.test, _contestants(plan, checkpoints, panel), plan.seed, place))
+        seconds = (time.monotonic() - start) / len(panel.test)
+    scores = one_a_subject(visits)
     rows = compare(scores, MAIN, plan.seed)
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
-    settings = asdict(plan) | {"test_maps": list(test), "main": MAIN, "device": where}
+    settings = asdict(plan) | panel.about | {"main": MAIN, "device": where}
     about = provenance(settings, checkpoints) | {"seconds_per_subject": round(seconds, 1)}
-    write_json(out.with_suffix(".json"), about | {"rows": rows})
+    about |= asdict(_result(rows, scores, plan.seed)) | {"rows": rows}
+    write_json(out.with_suffix(".json"), about)
+    evaluationpage.write(out.with_suffix(".html"), about)
     print(table, end="")
     return 0
 
 
-def _contestants(
-    plan: Plan,
-    checkpoints: Mapping[str, Checkpoint],
-    label_maps_dir: Path,
-    folder: Path,
-) -> Iterator[Contestant]:
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    """`work`, or one that is gone afterwards."""
+    if work:
+        yield work
+    else:
+        with tempfile.TemporaryDirectory(prefix="pds-bids-evaluate-") as folder:
+            yield Path(folder)
+
+
+def _panel(plan: Plan, origin: Origin, checkpoints: Mapping[str, Checkpoint], folder: Path) -> Panel:
+    if origin.derivatives:
+        return of_cohort(checkpoints, origin.derivatives, origin.split, plan.seed)
+    assert origin.label_maps is not None
+    sizes, main = (plan.n_subjects, plan.n_fit), checkpoints[plan.model]
+    return simulated(main, checkpoints, origin.label_maps, sizes, plan.seed, folder)
+
+
+def _contestants(plan: Plan, checkpoints: Mapping[str, Checkpoint], panel: Panel) -> dict[str, Contestant]:
     """In the order of the table: baselines, rivals, and the main model with the main method last."""
     main = checkpoints[plan.model]
+    found = {}
     if plan.baselines:
-        yield methods.unfitted_baselines(main.model)
+        found[f"unfitted-{main.sha256[:12]}"] = unfitted_baselines(main.model)
     if plan.baselines and plan.n_fit:
-        maps = maps_of(main, "train", label_maps_dir)
-        chosen = dict(list(maps.items())[: plan.n_fit])
-        yield methods.fitted_baselines(
-            simulated_people(chosen, plan.n_fit, folder, derived_seed(plan.seed, "fit"))
-        )
+        found[f"fitted-{plan.n_fit}-{main.sha256[:12]}"] = fitted_baselines(panel.training)
     for rival in plan.rivals:
-        yield methods.network(checkpoints[rival.model].model, {rival.row: rival.kind})
+        checkpoint, rows = checkpoints[rival.model], {rival.row: rival.kind}
+        found[f"rival-{fingerprint([checkpoint.sha256, rows])}"] = network(checkpoint.model, rows)
     rows = {row: kind for row, kind in MAIN_ROWS.items() if kind in plan.methods or row == MAIN}
-    yield methods.network(main.model, rows)
+    found[f"main-{fingerprint([main.sha256, rows])}"] = network(main.model, rows)
+    return found
 
 
-def scored(bank: PairBank, contestants: Sequence[Contestant], seed: int) -> Iterator[Score]:
-    """Every method on every subject in both directions, one subject in memory at a time."""
-    from pds_bids.evaluation.comparison import Score
+def _result(rows: Sequence[dict[str, Any]], scores: Sequence[Score], seed: int) -> Result:
+    from pds_bids.evaluation.summary import charts, findings, tables
 
-    for subject in range(len(bank)):
-        for index, target in enumerate(Modality):
-            case = Case.of(bank, subject, index, derived_seed(seed, "draws", subject, target))
-            for contestant in contestants:
-                for method, prediction in contestant(case).items():
-                    metrics = measured(prediction, case)
-                    yield Score(target, method, subject, int(bank.anatomy[subject]), metrics)
-        print(f"subject {subject + 1} of {len(bank)}", flush=True)
-
-
-def measured(prediction: Prediction, case: Case) -> dict[str, float]:
-    """Every metric of one prediction: NaN where there is no uncertainty, or the brain lacks a tissue."""
-    from pds_bids.evaluation.metrics import coverage, mae, nmi, psnr, sharpness, ssim, whole_psnr
-    from pds_bids.evaluation.uncertainty import normal_crps, sparsification
-
-    (volume, sd), truth, mask = prediction, case.truth, case.mask
-    places = {"": mask} | {f"_{tissue}": where for tissue, where in case.tissues.items()}
-    absent = float("nan")
-    return {
-        "psnr_db": psnr(volume, truth, mask),
-        "psnr_whole_db": whole_psnr(volume, truth, mask),
-        "brain_fraction": float(mask.mean()),
-        "ssim": ssim(volume, truth, mask),
-        "sharpness": sharpness(volume, truth, mask),
-        "nmi": nmi(volume, truth, mask),
-        **{f"mae{at}": mae(volume, truth, w) if w.any() else absent for at, w in places.items()},
-        **{
-            f"coverage_90{at}": coverage(volume - truth, sd, w, 0.9) if sd is not None and w.any() else absent
-            for at, w in places.items()
-        },
-        "crps": normal_crps(volume - truth, sd, mask) if sd is not None else absent,
-        "ause": sparsification(volume - truth, sd, mask).ause if sd is not None else absent,
-    }
+    return Result(
+        experiment="evaluate",
+        title="How close synthesised volumes come to acquired ones",
+        findings=findings(rows, MAIN),
+        tables=tables(rows, scores, seed),
+        charts=charts(rows, scores, MAIN, NOMINAL),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,26 +10,33 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.core.modality import Modality
-
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pds_bids.evaluation.baselines import FitPair
     from pds_bids.models.checkpoint import PdsModel
     from pds_bids.training.data import Batch, Pairs
-
-N_DRAWS = 4
-STEPS = 8
 
 Array = NDArray[np.floating]
 
 
+class Sampling(NamedTuple):
+    """How many draws of the diffusion there are, and in how many steps each is sampled."""
+
+    draws: int = 4
+    steps: int = 8
+
+
+SAMPLING = Sampling()
+
+
 class Prediction(NamedTuple):
-    """A volume in relative units, (X, Y, Z) in [0, 2], and the standard deviation of its error if known."""
+    """A volume in relative units, (X, Y, Z) in [0, 2], the standard deviation of its error if known, and the
+    (K, X, Y, Z) draws that it is the mean of if there are several.
+    """
 
     volume: Array
     sd: Array | None = None
+    samples: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -42,22 +49,45 @@ class Case:
         Of one pair.
     seed
         Of whatever is drawn for it.
+    person
+        (4,) covariates by `Covariate`; None where nothing is known. No network is told.
     """
 
     batch: Batch
     seed: int
+    person: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, pairs: Pairs, row: int, target: int, seed: int = 0) -> Case:
         """One pair, as a network in use would see it: nothing about it is random."""
-        from pds_bids.training.data import make_batch
+        from pds_bids.training.data import Covariate, make_batch
 
-        return cls(make_batch(pairs.get([row]), [target], None), seed)
+        sample = pairs.get([row])
+        person = np.asarray(sample.covariates, np.float32).reshape(-1, len(Covariate))[0]
+        return cls(make_batch(sample, [target], None), seed, person)
 
     @property
     def target(self) -> int:
         """Position of the target in `Modality`."""
         return int(self.batch.target[0])
+
+    @property
+    def group(self) -> str:
+        """Diagnosis, or `unknown`."""
+        from pds_bids.training.data import GROUPS, Covariate
+
+        group = np.nan if self.person is None else self.person[Covariate.GROUP]
+        return "unknown" if np.isnan(group) else GROUPS[int(group)]
+
+    @property
+    def age_and_sex(self) -> Array:
+        """(2,) years, and 0 for F or 1 for M; NaN where unknown."""
+        from pds_bids.training.data import Covariate
+
+        if self.person is None:
+            return np.full(2, np.nan)
+        known: Array = self.person[[Covariate.AGE, Covariate.SEX]].astype(float)
+        return known
 
     @cached_property
     def source_volume(self) -> Array:
@@ -95,46 +125,13 @@ Contestant = Callable[[Case], dict[str, Prediction]]
 """Fills some rows of the table: predictions by the name of the row."""
 
 
-def unfitted_baselines(model: PdsModel) -> Contestant:
-    """A brain of one intensity, and the population template of the model's training."""
-    templates = model.templates.cpu().numpy()
-
-    def predictions(case: Case) -> dict[str, Prediction]:
-        return {
-            "flat brain": Prediction(np.ones_like(case.truth)),
-            "population template": Prediction(templates[case.target]),
-        }
-
-    return predictions
-
-
-def fitted_baselines(training: Pairs) -> Contestant:
-    """The source with the target's histogram, and a line for every voxel, fitted to pairs of training."""
-    from pds_bids.evaluation.baselines import FitPair, QuantileMap, VoxelwiseLine
-
-    def pairs(target: int) -> Iterator[FitPair]:
-        cases = (Case.of(training, row, target) for row in range(len(training)))
-        return (FitPair(case.source_volume, case.truth, case.mask) for case in cases)
-
-    targets = range(len(Modality))
-    maps, lines = ([fitted.fit(pairs(k)) for k in targets] for fitted in (QuantileMap, VoxelwiseLine))
-
-    def predictions(case: Case) -> dict[str, Prediction]:
-        source = case.source_volume
-        return {
-            "copied source, matched": Prediction(maps[case.target](source).clip(0, 2)),
-            "voxelwise linear": Prediction(lines[case.target](source).clip(0, 2)),
-        }
-
-    return predictions
-
-
 @dataclass(frozen=True)
 class Outputs:
     """What a checkpoint makes of a case; kinds share what was computed for another."""
 
     model: PdsModel
     case: Case
+    sampling: Sampling = SAMPLING
 
     @cached_property
     def batch(self) -> Batch:
@@ -155,11 +152,11 @@ class Outputs:
 
         from pds_bids.models.denoiser import draw
 
-        bands, batch = self.model.subbands.split(self.batch.images), self.batch
-        noise = torch.randn((N_DRAWS, *bands.shape), generator=torch.Generator().manual_seed(self.case.seed))
+        bands, batch, (n, steps) = self.model.subbands.split(self.batch.images), self.batch, self.sampling
+        noise = torch.randn((n, *bands.shape), generator=torch.Generator().manual_seed(self.case.seed))
         with torch.inference_mode():
             context = self.model.context(batch.t1w, batch.has_t1w)
-            drawn = draw(self.model.denoiser, bands, batch.target, context, noise.to(bands.device), STEPS)
+            drawn = draw(self.model.denoiser, bands, batch.target, context, noise.to(bands.device), steps)
             return relative(self.model.subbands.merge_one(drawn[:, 0], batch.target)[:, 0])
 
 
@@ -175,8 +172,9 @@ def draw(outputs: Outputs) -> Prediction:
 
 def draws(outputs: Outputs) -> Prediction:
     """The mean of K samples; the truth is as far from it as one more sample: sd sqrt(1 + 1/K)."""
-    sd = outputs.samples.std(axis=0, ddof=1) * (1 + 1 / N_DRAWS) ** 0.5
-    return Prediction(outputs.samples.mean(axis=0), sd)
+    samples = outputs.samples
+    sd = samples.std(axis=0, ddof=1) * (1 + 1 / len(samples)) ** 0.5
+    return Prediction(samples.mean(axis=0), sd, samples)
 
 
 def refined(outputs: Outputs) -> Prediction:
@@ -205,25 +203,27 @@ MAIN = "PDM + TR + MR"
 
 MAIN_ROWS = {
     "PDM, 1 step": "estimate",
-    f"PDM, {STEPS} steps, K = 1": "draw",
-    f"PDM, {STEPS} steps, K = {N_DRAWS}": "draws",
+    f"PDM, {SAMPLING.steps} steps, K = 1": "draw",
+    f"PDM, {SAMPLING.steps} steps, K = {SAMPLING.draws}": "draws",
     f"{MAIN}, no T1w": "no-t1w",
     MAIN: "refined",
 }
 """Rows of the main checkpoint, and the kind of each."""
 
 
-def network(model: PdsModel, rows: dict[str, str]) -> Contestant:
+def network(model: PdsModel, rows: dict[str, str], sampling: Sampling = SAMPLING) -> Contestant:
     """A checkpoint, scored by one or more kinds.
 
     Parameters
     ----------
     rows
         Name of the row -> one of `KINDS`.
+    sampling
+        Of the draws.
     """
 
     def predictions(case: Case) -> dict[str, Prediction]:
-        outputs = Outputs(model, case)
+        outputs = Outputs(model, case, sampling)
         return {row: KINDS[kind](outputs) for row, kind in rows.items()}
 
     return predictions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,6 +23,17 @@ SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy"
 def now() -> datetime.datetime:
     """The time, in UTC."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def fingerprint(what: Any) -> str:
+    """Twelve hexadecimal digits that tell one thing that JSON can say from another.
+
+    Examples
+    --------
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1}) != fingerprint({"a": 2, "b": 2})
+    True
+    """
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def new_run_id() -> str:

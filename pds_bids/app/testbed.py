@@ -40,17 +40,23 @@ def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
 def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
     """No model may be scored on what it was trained or calibrated on.
 
+    Parameters
+    ----------
+    test
+        Names of what is scored: of label maps, or of subjects.
+
     Raises
     ------
     UsageError
-        If the card of one lists a test map among those.
+        If the card of one lists any of it among those.
     """
     for name, checkpoint in checkpoints.items():
         parts = checkpoint.card.get("split", {})
         seen = test & {*parts.get("train", []), *parts.get("calibration", [])}
         if seen:
-            maps = ", ".join(sorted(seen))
-            raise UsageError(f"--compare {name}: was trained or calibrated on test maps of --model ({maps})")
+            raise UsageError(
+                f"{name}: was trained or calibrated on what tests it ({', '.join(sorted(seen))})"
+            )
 
 
 def simulated_people(maps: Mapping[str, Path], n: int, folder: Path, seed: int) -> PairBank:

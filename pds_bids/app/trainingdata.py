@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures
 from pds_bids.app.bank import PairStream, simulate_bank
+from pds_bids.app.provenance import fingerprint
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -126,5 +125,5 @@ class SimulatedData:
 
     def _place(self, part: str, kind: str) -> Path:
         sizes = {name: path.stat().st_size for name, path in self.maps.items()}
-        what = json.dumps([sizes, self.parts[part], self.table, self.seed], sort_keys=True)
-        return self.folder / f"{part}-{kind}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+        what = fingerprint([sizes, self.parts[part], self.table, self.seed])
+        return self.folder / f"{part}-{kind}-{what}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pds_bids.bids.derivatives import RAW_DATASET, REFERENCE_DESC, context_desc
@@ -14,8 +15,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_SPACE
 
 
-@dataclass(frozen=True)
-class Direction:
+class Direction(NamedTuple):
     """Images in the model space of one source.
 
     Attributes

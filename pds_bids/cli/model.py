@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +10,7 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.experiment import experiment
+from pds_bids.cli.experiment import Command, experiment
 from pds_bids.cli.options import BidsAppCommand, Folder, SpaceSeparated
 from pds_bids.cli.options import device_option as _device
 from pds_bids.cli.options import seed_option as _seed
@@ -21,9 +21,21 @@ _Folder = Folder()
 _ExistingFolder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
 
-_label_maps = click.option(
-    "--label-maps", type=_ExistingFolder, required=True, help="Folder of FreeSurfer-style label maps."
+_split = click.option(
+    "--split",
+    type=_File,
+    help="Table of participant_id and split: train, calibration or test.  [default: drawn by --seed]",
 )
+_work = click.option(
+    "--work",
+    type=_Folder,
+    metavar="DIR",
+    help="Keep people and scores here: run again, only the rest is made.",
+)
+
+
+def _derivatives(text: str) -> Callable[[Command], Command]:
+    return click.option("--from-derivatives", "derivatives", type=_ExistingFolder, help=text)
 
 
 def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,17 +148,8 @@ def info(model: str) -> None:
     type=_ExistingFolder,
     help="Simulate pairs from this folder of FreeSurfer-style label maps.",
 )
-@click.option(
-    "--from-derivatives",
-    "derivatives",
-    type=_ExistingFolder,
-    help="Or take pairs from this output of `pds-bids ... --evaluate --output-spaces model`.",
-)
-@click.option(
-    "--split",
-    type=_File,
-    help="Table of participant_id and split: train, calibration or test.  [default: drawn by --seed]",
-)
+@_derivatives("Or take pairs from this output of `pds-bids ... --evaluate --output-spaces model`.")
+@_split
 @click.option("--out", type=_File, required=True, help="Checkpoint to write (.safetensors).")
 @click.option(
     "--max-minutes",
@@ -176,8 +179,15 @@ def train(resume: bool, **order: Any) -> int:
 
 
 @pds_model.command(cls=BidsAppCommand)
-@_label_maps
+@click.option(
+    "--label-maps",
+    type=_ExistingFolder,
+    help="Simulate people from those of this folder of FreeSurfer-style label maps that MODEL has not seen.",
+)
+@_derivatives("Or take people from this output of `pds-bids ... --evaluate --output-spaces model`.")
+@_split
 @click.option("--out", type=_File, required=True, help="Table to write (.tsv).")
+@_work
 @click.option(
     "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
 )
@@ -209,11 +219,20 @@ def train(resume: bool, **order: Any) -> int:
 )
 @_device
 @_seed
-def evaluate(label_maps: Path, out: Path, device: str, **plan: Any) -> int:
-    """Score a model and its rivals on subjects simulated from held-out label maps."""
-    from pds_bids.app import evaluation
+def evaluate(
+    label_maps: Path | None,
+    derivatives: Path | None,
+    split: Path | None,
+    out: Path,
+    device: str,
+    work: Path | None,
+    **plan: Any,
+) -> int:
+    """Score a model and its rivals on people that none of them has seen."""
+    from pds_bids.app import evaluation, panel
 
-    return evaluation.run(evaluation.Plan(**plan), label_maps, out, device)
+    origin = panel.Origin(label_maps, derivatives, split)
+    return evaluation.run(evaluation.Plan(**plan), origin, out, device, work)
 
 
 @pds_model.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,69 @@ class VoxelwiseLine:
     def __call__(self, source: Array) -> Array:
         """(X, Y, Z) relative units to the same of the target."""
         return self.intercept + self.slope * source
+
+
+@dataclass(frozen=True)
+class PersonalTemplate:
+    """The population template as it is at an age, for a sex: voxelwise ridge on age, its square, and sex.
+
+    Attributes
+    ----------
+    mean
+        (X, Y, Z) plain template.
+    weights_CXYZ
+        Of a constant and of each standardised covariate.
+    centre_C, scale_C
+        Mean and sd of the covariates of the people it was fitted to.
+    """
+
+    mean: Array
+    weights_CXYZ: Array
+    centre_C: Array
+    scale_C: Array
+
+    LEAST: ClassVar[int] = 5
+    """People: one more than there are weights."""
+
+    @classmethod
+    def fit(
+        cls, pairs: Iterable[FitPair], age_N: Array, sex_N: Array, prior: float = PRIOR_PAIRS
+    ) -> PersonalTemplate:
+        """From running sums; a voxel outside every mask is 0.
+
+        A voxel minimises sum (y - mean - w z)^2 + prior |w|^2: with few people it has the plain template.
+
+        Parameters
+        ----------
+        age_N, sex_N
+            Years and a number for each pair, in their order.
+        """
+        covariates_NC = _covariates(age_N, sex_N)
+        centre, scale = covariates_NC.mean(axis=0), covariates_NC.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)  # what never varies explains nothing
+        n = 1 + len(scale)
+        gram: Array = np.zeros((1, 1, 1, n, n))
+        moment: Array = np.zeros((1, 1, 1, n))
+        for pair, covariates_C in zip(pairs, covariates_NC, strict=True):
+            z = np.concatenate([[1.0], (covariates_C - centre) / scale])
+            gram = gram + pair.mask[..., None, None] * np.outer(z, z)
+            moment = moment + (pair.mask * pair.target)[..., None] * z
+        count = gram[..., 0, 0]
+        mean = np.divide(moment[..., 0], count, out=np.zeros(count.shape), where=count > 0)
+        residual = moment - mean[..., None] * gram[..., 0]
+        weights = np.linalg.solve(gram + prior * np.eye(n), residual[..., None])[..., 0]
+        return cls(mean, np.moveaxis(weights, -1, 0), centre, scale)
+
+    def __call__(self, age: float, sex: float) -> Array:
+        """(X, Y, Z) what somebody of an age and sex looks like on average."""
+        (covariates_C,) = (_covariates(np.array([age]), np.array([sex])) - self.centre_C) / self.scale_C
+        of_person: Array = self.mean + np.tensordot([1.0, *covariates_C], self.weights_CXYZ, axes=1)
+        return of_person
+
+
+def _covariates(age_N: Array, sex_N: Array) -> Array:
+    """(N, 3): age, its square about 60 years, which says little of age itself, and sex."""
+    return np.stack([age_N, (age_N - 60.0) ** 2, sex_N], axis=1)
 
 
 def _running_sums(pairs: Iterable[FitPair]) -> Array:

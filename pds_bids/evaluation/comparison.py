@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -26,17 +26,50 @@ class Score:
 
     Attributes
     ----------
-    subject, anatomy
-        Numbers; several subjects may have been made from one anatomy.
+    subject
+        Number or label.
+    anatomy
+        Number; several subjects may have been made from one.
     metrics
         NaN where there is none, e.g. coverage without an uncertainty.
+    curves
+        What figures show, by name; the same curve is as long for everybody.
+    group
+        Diagnosis, or `unknown`.
     """
 
     target: str
     method: str
-    subject: int
+    subject: int | str
     anatomy: int
     metrics: dict[str, float]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    group: str = "unknown"
+
+
+def mean_or_nan(rows: Sequence[float] | Sequence[Sequence[float]]) -> Array:
+    """Mean over the first axis of the values that are known."""
+    values = np.asarray(rows, np.float64)
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def one_a_subject(scores: Sequence[Score]) -> list[Score]:
+    """The mean over the visits of each subject, who is what intervals and tests count."""
+    visits: dict[tuple[str, str, int | str], list[Score]] = {}
+    for score in scores:
+        visits.setdefault((score.target, score.method, score.subject), []).append(score)
+    return [_mean_of_visits(own) if len(own) > 1 else own[0] for own in visits.values()]
+
+
+def _mean_of_visits(own: Sequence[Score]) -> Score:
+    names, curves = own[0].metrics, own[0].curves
+    return replace(
+        own[0],
+        metrics={name: float(mean_or_nan([s.metrics[name] for s in own])) for name in names},
+        curves={name: mean_or_nan([s.curves[name] for s in own]).tolist() for name in curves},
+    )
 
 
 class Interval(NamedTuple):

@@ -85,10 +85,16 @@ def mae_of_rois(x: Array, y: Array, labels: NDArray[np.integer], n_rois: int) ->
     ndarray
         (n_rois,), NaN where a ROI has no voxel.
     """
-    a, b = inside(labels > 0, x, y)
+    inside(labels > 0, x, y)
+    return means_of_rois(np.abs(x - y), labels, n_rois)
+
+
+def means_of_rois(x: Array, labels: NDArray[np.integer], n_rois: int) -> Array:
+    """(n_rois,) mean of a volume in each ROI; arguments and NaN as for `mae_of_rois`."""
+    (values,) = inside(labels > 0, x)
     roi = labels[labels > 0] - 1
     count = np.bincount(roi, minlength=n_rois)
-    total = np.bincount(roi, np.abs(a - b), n_rois)
+    total = np.bincount(roi, values, n_rois)
     return np.divide(total, count, out=np.full(n_rois, np.nan), where=count > 0)
 
 

@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     """Pairs in model units. The source's mask covers both volumes; air is -1.
 
     Where the target's field of view ends inside the source's brain, nobody knows what is to be found. What is
-    only evaluated is shown all of its source there, as in use; what is augmented, for training, nothing of it.
+    evaluated is shown its whole source all the same, as in use; what is augmented, to train, nothing there.
     """
 
     images: Tensor  # (B, M, X, Y, Z) in [-1, 1]
@@ -185,10 +185,9 @@ def make_batch(sample: Sample, targets: Sequence[int], generators: Sequence[torc
 
 def _row(sample: Sample, target: int, generator: torch.Generator | None) -> Batch:
     """A batch without its first axis."""
-    brain = sample.masks[1 - target]
-    seen = brain & np.isfinite(sample.images[1, target])
-    known = torch.from_numpy(seen).float()
-    mask = torch.from_numpy(brain).float() if generator is None else known
+    inside = sample.masks[1 - target]
+    known = torch.from_numpy(inside & np.isfinite(sample.images[1, target])).float()
+    mask = torch.from_numpy(inside).float() if generator is None else known
 
     def scaled(image: NDArray[np.float16], *, is_target: bool = False) -> Tensor:
         values = torch.from_numpy(image).float().nan_to_num()
@@ -202,9 +201,9 @@ def _row(sample: Sample, target: int, generator: torch.Generator | None) -> Batc
     tissue = torch.from_numpy(sample.tissue).float() / 255
     volumes = torch.stack(images), mask[None], tissue, t1w[None], known[None]
     flip = _happens(0.5, generator)
-    *shown, where = (v.flip(1) if flip else v for v in volumes)
-    said = (torch.tensor(value) for value in (target, flip, has_t1w))
-    return Batch(*shown, *said, known=where)
+    image, brain, fractions, context, where = (v.flip(1) if flip else v for v in volumes)
+    direction, flipped, has = (torch.tensor(value) for value in (target, flip, has_t1w))
+    return Batch(image, brain, fractions, context, direction, flipped, has, where)
 
 
 def _happens(probability: float, generator: torch.Generator | None) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from pds_bids.app import evaluation, modelcard, training
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
 from pds_bids.app.methods import MAIN, MAIN_ROWS
+from pds_bids.app.panel import Origin
 from pds_bids.core.errors import UsageError
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FREESURFER_LABELS, Structure, structure_codes
 
@@ -65,7 +66,7 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "- test: seg_2.nii.gz\n" in modelcard.text(str(checkpoint))
 
     plan = evaluation.Plan(str(checkpoint), (f"rival:estimate={checkpoint}",), n_subjects=1, n_fit=1)
-    assert evaluation.run(plan, maps, table, "cpu") == 0
+    assert evaluation.run(plan, Origin(maps), table, "cpu", tmp_path / "work") == 0
     rows = [line.split("\t") for line in table.read_text().splitlines()]
     methods = ["flat brain", "population template", "copied source, matched", "voxelwise linear", "rival"]
     methods += list(MAIN_ROWS)
@@ -86,7 +87,7 @@ def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path:
     for path in label_maps(maps):
         (others / f"other_{path.name}").symlink_to(path)
     with pytest.raises(UsageError, match="none of the model's test maps"):
-        evaluation.run(evaluation.Plan(), others, tmp_path / "table.tsv", "cpu")
+        evaluation.run(evaluation.Plan(), Origin(others), tmp_path / "table.tsv", "cpu")
 
 
 def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:

@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from pds_bids.app import cohort, scores, visit
+from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
 from pds_bids.app.methods import (
     KINDS,
     Case,
     Contestant,
     Prediction,
-    fitted_baselines,
     network,
-    unfitted_baselines,
 )
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.scores import scoring_reference
@@ -108,7 +107,7 @@ def test_no_method_looks_at_the_target() -> None:
     training = One(image(5), BRAIN)
 
     trap_of_predictions(unfitted_baselines(model))
-    trap_of_predictions(fitted_baselines(training))
+    trap_of_predictions(fitted_baselines(lambda: training))
     trap_of_predictions(network(model, {kind: kind for kind in KINDS if not kind.startswith("draw")}))
 
 

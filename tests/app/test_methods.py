@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pds_bids.app import methods
-from pds_bids.app.evaluation import Plan, Rival, measured, run, scored
+from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
+from pds_bids.app.evaluation import Plan, Rival, run
+from pds_bids.app.measures import NOMINAL, curves, measured, roi_labels
 from pds_bids.app.methods import (
     KINDS,
     MAIN,
     MAIN_ROWS,
     Case,
+    Contestant,
     Outputs,
     Prediction,
-    fitted_baselines,
+    Sampling,
     network,
-    unfitted_baselines,
 )
+from pds_bids.app.panel import Origin
+from pds_bids.app.scoring import Subjects, scored
 from pds_bids.app.testbed import refuse_leaks
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
+from pds_bids.evaluation.comparison import Score
 from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.refine import RefinerConfig
+from pds_bids.prep.rois import roi_atlas
 from pds_bids.training.data import PairBank, Sample
 
 
@@ -46,13 +51,8 @@ def drawn_sample(seed: int) -> Sample:
     return Sample(images.astype(np.float16), np.stack([mask, mask]), (255 * fractions).astype(np.uint8), t1w)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_draws() -> Iterator[None]:
-    """Two draws of two steps take a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "N_DRAWS", 2)
-        patch.setattr(methods, "STEPS", 2)
-        yield
+FEW = Sampling(draws=2, steps=2)
+"""Take a second."""
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +77,13 @@ def model() -> PdsModel:
 
 @pytest.fixture(scope="module")
 def outputs(model: PdsModel, bank: PairBank) -> Outputs:
-    return Outputs(model, Case.of(bank, 0, 1, seed=5))
+    return Outputs(model, Case.of(bank, 0, 1, seed=5), FEW)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_relative_units_on_the_model_grid(outputs: Outputs, kind: str) -> None:
-    volume, sd = KINDS[kind](outputs)
+    volume, sd, samples = KINDS[kind](outputs)
+    assert (samples is None) == (kind != "draws")
     assert volume.shape == MODEL_GRID.shape
     assert volume.min() >= 0
     assert volume.max() <= 2
@@ -102,7 +103,7 @@ def test_draws_follow_from_the_seed_and_from_nothing_of_the_target(model: PdsMod
     images = case.batch.images.clone()
     images[:, 1] = 0.3
     blind = Case(case.batch._replace(images=images), seed=5)
-    first, again, other = (Outputs(model, c).samples for c in (case, blind, Case(case.batch, seed=6)))
+    first, again, other = (Outputs(model, c, FEW).samples for c in (case, blind, Case(case.batch, seed=6)))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 
@@ -121,7 +122,7 @@ def test_without_a_t1w_the_app_writes_what_is_scored(model: PdsModel, outputs: O
     written = Synthesiser(Checkpoint(model, {}, "", "tiny"), "cpu").synthesise(
         source, mask, Modality.DWI, SynthesisConfig(), seed=0
     )
-    volume, sd = KINDS["no-t1w"](outputs)
+    volume, sd, _ = KINDS["no-t1w"](outputs)
     np.testing.assert_allclose(volume * case.mask, written.volume.data, atol=1e-6)
     np.testing.assert_allclose(sd * case.mask, written.sd.data, atol=1e-6)
 
@@ -145,7 +146,7 @@ def test_baselines_without_a_fit(model: PdsModel, bank: PairBank) -> None:
 def test_fitted_baselines_know_what_training_pairs_show(bank: PairBank) -> None:
     """The target is an exact line of the source: only the increasing map of quantiles cannot follow."""
     case = Case.of(bank, 1, 0)
-    rows = {row: measured(p, case) for row, p in fitted_baselines(bank)(case).items()}
+    rows = {row: measured(p, case) for row, p in fitted_baselines(lambda: bank)(case).items()}
     assert rows["voxelwise linear"]["mae"] < 0.05
     assert rows["copied source, matched"]["mae"] > 0.2
     assert rows["copied source, matched"]["sharpness"] == pytest.approx(1, abs=0.1)
@@ -160,6 +161,7 @@ def test_tissues_are_scored_apart(bank: PairBank) -> None:
     assert numbers["mae_white"] == pytest.approx(0.1)
     assert numbers["mae_csf"] == pytest.approx(0.4)
     # The 90 % interval of a normal error reaches to 1.64 sd.
+    assert [numbers[f"coverage_50_{t}"] for t in ("grey", "white", "csf")] == [1, 0, 0]
     assert [numbers[f"coverage_90_{t}"] for t in ("grey", "white", "csf")] == [1, 1, 0]
 
 
@@ -186,13 +188,102 @@ def test_the_whole_volume_and_the_uncertainty_are_scored_in_the_mask_of_the_sour
 
 
 def test_every_method_is_scored_on_every_subject_in_both_directions(model: PdsModel, bank: PairBank) -> None:
-    contestants = [unfitted_baselines(model), network(model, {"rival": "estimate", MAIN: "refined"})]
-    scores = list(scored(bank, contestants, seed=0))
+    rivals = network(model, {"rival": "estimate", MAIN: "refined"})
+    scores = list(scored(everybody(bank), {"a": unfitted_baselines(model), "b": rivals}, seed=0))
     rows = ("flat brain", "population template", "rival", MAIN)
     assert [(s.subject, s.target, s.method) for s in scores] == [
         (subject, target, method) for subject in range(2) for target in Modality for method in rows
     ]
     assert [s.anatomy for s in scores[:: len(rows)]] == [0, 0, 1, 1]
+
+
+def everybody(bank: PairBank) -> Subjects:
+    return Subjects(bank, range(len(bank)), bank.anatomy.tolist())
+
+
+def test_what_was_scored_once_is_not_scored_again(bank: PairBank, tmp_path: Path) -> None:
+    asked = []
+
+    def counted(case: Case) -> dict[str, Prediction]:
+        asked.append(case.target)
+        return {"perfect": Prediction(case.truth, np.full(case.truth.shape, 0.1))}
+
+    def score(**contestants: Contestant) -> list[Score]:
+        return list(scored(everybody(bank), contestants, 0, tmp_path))
+
+    first = score(a=counted)
+    assert len(asked) == len(first) == 2 * len(Modality)
+    next(tmp_path.rglob("*.json")).unlink()
+    again = score(a=counted)
+    assert len(asked) == 2 * len(Modality) + 1
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_equal(asdict(one), asdict(other))
+    score(another=counted)
+    assert len(asked) == 4 * len(Modality) + 1
+
+
+def test_a_curve_of_each_kind(bank: PairBank) -> None:
+    case = Case.of(bank, 0, 0)
+    sd = np.full(case.truth.shape, 0.1)
+    noisy = case.truth + np.random.default_rng(0).normal(0, 0.1, sd.shape)
+    shown = curves(Prediction(noisy, sd), case)
+    np.testing.assert_allclose(shown["covered"], NOMINAL, atol=0.01)
+    np.testing.assert_allclose(shown["by_sd"], 1)
+    assert shown["by_error"][0] == pytest.approx(1)
+    assert (np.diff(shown["by_error"]) < 0).all()
+    held = np.isfinite(shown["roi_truth"])
+    assert held.any()
+    assert not held.all()  # the ball is smaller than the brain
+    np.testing.assert_allclose(
+        np.array(shown["roi_predicted"])[held], np.array(shown["roi_truth"])[held], atol=0.1
+    )
+    assert curves(Prediction(noisy), case).keys() == {"roi_truth", "roi_predicted"}
+
+
+def test_regions_are_scored_apart(bank: PairBank) -> None:
+    case = Case.of(bank, 0, 0)
+    labels, groups = roi_labels(), np.array(["", *roi_atlas().groups])
+    numbers = measured(Prediction(case.truth + 0.3 * (groups[labels] == "limbic")), case)
+    assert numbers["mae_limbic"] == pytest.approx(0.3)
+    assert numbers["mae_subcortical"] == 0
+    assert 0 < numbers["mae_rois"] < 0.3
+
+
+def test_draws_have_a_score_of_their_own(bank: PairBank) -> None:
+    case = Case.of(bank, 0, 0)
+    draws = case.truth + np.array([-0.2, 0.2])[:, None, None, None]
+    numbers = measured(Prediction(case.truth, np.full(case.truth.shape, 0.2), draws), case)
+    assert numbers["crps_draws"] == pytest.approx(0.2 - 0.4 / 2)
+    assert np.isnan(measured(Prediction(case.truth, draws[0]), case)["crps_draws"])
+
+
+def test_a_template_needs_an_age_and_a_sex(bank: PairBank) -> None:
+    """The older, the brighter; whoever's age is unknown has no row."""
+    ages = np.linspace(50, 90, 8)
+
+    @dataclass
+    class Ageing:
+        known: bool = True
+
+        def __len__(self) -> int:
+            return len(ages)
+
+        def get(self, rows: list[int]) -> Sample:
+            sample = bank.get([0] * len(rows))
+            who = np.array([[0, ages[row] if self.known else np.nan, row % 2, 0] for row in rows], np.float32)
+            shade = np.where(np.arange(MODEL_GRID.shape[0]) % 2, 1.0, ages[rows, None] / 70)
+            flat = np.ones_like(sample.images) * shade[:, None, None, :, None, None]
+            return sample._replace(images=flat.astype(np.float16), covariates=who)
+
+    contestant, name = fitted_baselines(Ageing), "template for age and sex"
+    case = Case.of(Ageing(), 7, 0)
+    old = contestant(case)[name].volume
+    assert (
+        np.abs(old - case.truth)[case.mask].mean()
+        < 0.5 * np.abs(contestant(Case.of(Ageing(), 0, 0))[name].volume - case.truth)[case.mask].mean()
+    )
+    assert name not in contestant(Case.of(Ageing(known=False), 0, 0))
+    assert name not in fitted_baselines(lambda: Ageing(known=False))(case)
 
 
 def test_every_kind_has_a_row_of_the_main_model() -> None:
@@ -226,7 +317,7 @@ def test_a_plan_that_cannot_be(plan: Plan, fault: str) -> None:
 
 def test_a_table_may_not_be_called_like_the_json_beside_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"call the table \.tsv"):
-        run(Plan(), tmp_path, tmp_path / "table.json", "cpu")
+        run(Plan(), Origin(tmp_path), tmp_path / "table.json", "cpu")
 
 
 def test_a_model_that_has_seen_the_test_maps_is_refused(model: PdsModel) -> None:
@@ -234,5 +325,5 @@ def test_a_model_that_has_seen_the_test_maps_is_refused(model: PdsModel) -> None
         return Checkpoint(model, {"split": {"train": list(maps)}}, "", "")
 
     refuse_leaks({"one": trained_on("a", "b")}, {"c"})
-    with pytest.raises(UsageError, match=r"--compare two: .*\(c\)"):
+    with pytest.raises(UsageError, match=r"two: .*\(c\)"):
         refuse_leaks({"one": trained_on("a", "b"), "two": trained_on("b", "c")}, {"c"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds_bids.app.evaluation import Plan
+from pds_bids.app.panel import Origin
 from pds_bids.app.simulation import Study
 from pds_bids.app.training import Order
 from pds_bids.cli import model
@@ -62,9 +63,13 @@ def test_evaluate(pds_model_command, workflows, tmp_path):
     assert pds_model_command("evaluate", *choice, *options, *rivals, "--no-baselines", "--seed", 3).code == 0
     default = Plan()
     other = Plan("tiny", (rivals[1], rivals[3]), ("estimate", "refined"), False, 2, 5, 3)
+    cohort = ("--from-derivatives", tmp_path, "--split", tmp_path / "s.tsv", "--work", tmp_path / "w")
+    assert pds_model_command("evaluate", *cohort, *options[2:]).code == 0
+    table = tmp_path / "t.tsv"
     assert workflows.evaluation.run.calls == [
-        (default, tmp_path, tmp_path / "t.tsv", "auto"),
-        (other, tmp_path, tmp_path / "t.tsv", "auto"),
+        (default, Origin(tmp_path), table, "auto", None),
+        (other, Origin(tmp_path), table, "auto", None),
+        (default, Origin(None, tmp_path, tmp_path / "s.tsv"), table, "auto", tmp_path / "w"),
     ]
 
 

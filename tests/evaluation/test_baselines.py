@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pds_bids.evaluation.baselines import FitPair, QuantileMap, VoxelwiseLine
+from pds_bids.evaluation.baselines import FitPair, PersonalTemplate, QuantileMap, VoxelwiseLine
 
 SHAPE = (6, 7, 8)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -136,3 +136,40 @@ def test_equal_sources_have_no_line():
     flat = np.ones(SHAPE)
     with pytest.raises(ValueError, match="no line"):
         VoxelwiseLine.fit([FitPair(flat, flat, EVERYWHERE)])
+
+
+def people(n: int, random: np.random.Generator) -> tuple[list[FitPair], np.ndarray, np.ndarray]:
+    """Brightness of every voxel is a parabola of age, and sex adds to it."""
+    age, sex = random.uniform(50, 90, n), random.integers(0, 2, n).astype(float)
+    slope = random.normal(size=SHAPE)
+    targets = [
+        1 + 0.01 * slope * (a - 70) + 0.0005 * (a - 70) ** 2 + 0.1 * s for a, s in zip(age, sex, strict=True)
+    ]
+    return [FitPair(t, t, EVERYWHERE) for t in targets], age, sex
+
+
+def test_a_personal_template_follows_age_its_square_and_sex(random):
+    pairs, age, sex = people(30, random)
+
+    found = PersonalTemplate.fit(pairs, age, sex, prior=1e-9)
+
+    for pair, *who in zip(pairs, age, sex, strict=True):
+        np.testing.assert_allclose(found(*who), pair.target, atol=1e-6)
+
+
+def test_with_a_strong_prior_it_is_the_plain_template_and_outside_the_masks_nothing(random):
+    pairs, age, sex = people(8, random)
+    mask = random.uniform(size=SHAPE) < 0.5
+
+    found = PersonalTemplate.fit([p._replace(mask=mask) for p in pairs], age, sex, prior=1e9)
+
+    plain = np.mean([p.target for p in pairs], axis=0)
+    np.testing.assert_allclose(found(60, 1), np.where(mask, plain, 0), atol=1e-6)
+
+
+def test_what_is_the_same_for_everybody_explains_nothing(random):
+    pairs, age, _ = people(8, random)
+
+    found = PersonalTemplate.fit(pairs, age, np.ones(8))
+
+    assert np.isfinite(found(70, 1)).all()

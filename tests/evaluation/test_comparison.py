@@ -10,6 +10,7 @@ from pds_bids.evaluation.comparison import (
     interval,
     interval_of,
     means_table,
+    one_a_subject,
     subjects_table,
 )
 
@@ -132,3 +133,16 @@ def test_the_interval_of_a_mean_is_that_of_the_statistic():
     values, anatomy = np.random.default_rng(0).normal(size=12), np.repeat([0, 1, 2], 4)
     of_statistic = interval_of(lambda rows: float(values[rows].mean()), anatomy, seed=3, n=2000)
     assert of_statistic == pytest.approx(interval(values, anatomy, seed=3))
+
+
+def test_visits_are_averaged_before_anybody_is_counted():
+    def visit(subject: str, psnr_db: float, curve: list[float]) -> Score:
+        return Score("bold", "ours", subject, 0, {"psnr_db": psnr_db, "crps": NAN}, {"covered": curve})
+
+    twice, once = one_a_subject(
+        [visit("a", 20, [0.1, NAN]), visit("a", 24, [0.3, 0.5]), visit("b", 30, [1, 1])]
+    )
+
+    assert (twice.subject, twice.metrics["psnr_db"], twice.curves["covered"]) == ("a", 22, [0.2, 0.5])
+    assert np.isnan(twice.metrics["crps"])
+    assert (once.subject, once.metrics["psnr_db"]) == ("b", 30)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from pds_bids.app.cohort import DerivativePairs
 from pds_bids.app.experiments.kept import Arrays, kept
 from pds_bids.app.experiments.people import People
 from pds_bids.app.methods import KINDS, Array, Case, Outputs
-from pds_bids.bids.pairs import PairFiles, find_pairs, participants_table
+from pds_bids.bids.pairs import find_pairs, participants_table
 from pds_bids.bids.tables import MISSING, read_table
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
@@ -100,14 +98,8 @@ def real_subjects(derivatives: Path, label_column: str) -> Subjects:
     names = sorted({visit.subject for visit in visits})
     subject = np.array([names.index(visit.subject) for visit in visits])
     labels = np.array([classes.index(label_of[visit.subject]) for visit in visits])
-    return Subjects(DerivativePairs(visits, {}), _name(visits), classes, labels, subject, subject)
-
-
-def _name(visits: Sequence[PairFiles]) -> str:
-    """Of the images of visits as they are now."""
-    files = [path for v in visits for d in v.directions.values() for path in (d.source, d.target, d.mask)]
-    stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    return f"cohort-{hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:12]}"
+    pairs = DerivativePairs(visits, {})
+    return Subjects(pairs, pairs.name, classes, labels, subject, subject)
 
 
 Measure = Callable[[Case], Mapping[str, Array]]

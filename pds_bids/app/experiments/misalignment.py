@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pds_bids.app.evaluation import measured as metrics_of
 from pds_bids.app.experiments.chapter import Answer, Measured, shown, text
 from pds_bids.app.experiments.kept import Arrays
 from pds_bids.app.experiments.volunteers import PLAIN, Volunteer
+from pds_bids.app.measures import measured as metrics_of
 from pds_bids.app.methods import MAIN, Case, Prediction, estimate, refined
 from pds_bids.core.modality import Modality
 from pds_bids.evaluation.comparison import interval

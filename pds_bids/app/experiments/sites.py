@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.app.baselines import fitted_baselines
 from pds_bids.app.experiments.features import Measure, measured
 from pds_bids.app.experiments.finetuning import LEARNING_RATE, fine_tuned
 from pds_bids.app.experiments.people import People
 from pds_bids.app.experiments.setting import Result, Setting, write_result
-from pds_bids.app.methods import KINDS, MAIN, Array, Case, Outputs, fitted_baselines
+from pds_bids.app.methods import KINDS, MAIN, Array, Case, Outputs
 from pds_bids.app.modelcard import interval_text
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
@@ -126,8 +126,8 @@ def _network(checkpoint: Checkpoint) -> Predict:
 
 def _line(pairs: Pairs) -> Predict:
     """Fitted when first asked for: a rerun that has all scores never does."""
-    fitted = cache(lambda: fitted_baselines(pairs))
-    return lambda case: fitted()(case)[LINE].volume
+    fitted = fitted_baselines(lambda: pairs)
+    return lambda case: fitted(case)[LINE].volume
 
 
 def _adapted(plan: Plan, setting: Setting, checkpoint: Checkpoint, pairs: Pairs, name: str) -> Checkpoint:
