@@ -23,9 +23,10 @@ from pds_bids.app.scores import (
     scoring_reference,
 )
 from pds_bids.bids.completion import discard, mark_complete, page_path
+from pds_bids.bids.inventory import Visit
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
-from pds_bids.bids.writing import remove_partial, write_json, write_text
+from pds_bids.bids.writing import atomic_write, remove_partial, write_json, write_text
 from pds_bids.core.config import Config, PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
@@ -36,6 +37,7 @@ from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import prepare
+from pds_bids.report.thumbnail import thumbnail
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
 
@@ -112,6 +114,7 @@ def _write_page(
     sections = visit_sections(visit, outcomes)
     for section in sections:
         write_text(out / section.figure, section.svg)
+    thumbnails = [_write_thumbnail(out, visit, outcome) for outcome in outcomes]
     page = page_path(out, visit.subject, visit.session)
     write_text(page, visit_page(config, visit, outcomes, sections, [str(error) for error in errors]))
     scores = visit.folder(out) / "log" / "scores.json"
@@ -119,7 +122,17 @@ def _write_page(
     qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
     quality = write_qualities(visit.folder(out), qualities)
     images = [path for outcome in outcomes for path in outcome.written]
-    return [*images, page, scores, quality, *(out / section.figure for section in sections)]
+    return [*images, page, scores, quality, *thumbnails, *(out / section.figure for section in sections)]
+
+
+def _write_thumbnail(out: Path, visit: Visit, outcome: Outcome) -> Path:
+    """What was synthesised, for the table of the group level."""
+    name = f"{visit.label.replace('/', '_')}_desc-thumbnail_{outcome.target.mean_suffix}.png"
+    path = visit.folder(out) / "figures" / name
+    made, mask = outcome.synthesised.volume, outcome.prepared.model_mask
+    with atomic_write(path) as partial:
+        partial.write_bytes(thumbnail(made, mask, synthetic=True))
+    return path
 
 
 def unusual_source(made: Synthesised) -> list[str]:
