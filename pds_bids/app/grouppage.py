@@ -65,7 +65,7 @@ def _entry(out: Path, row: Mapping[str, Any]) -> Entry:
     visit = "/".join(name for name in (row["participant_id"], row["session_id"]) if name != MISSING)
     name = visit.replace("/", "_")
     report = f"{name}.html" if (out / f"{name}.html").exists() else ""
-    pictures = sorted((out / visit / "figures").glob("*_desc-synth_*.svg"))
+    pictures = sorted((out / visit / "figures").glob("*_desc-thumbnail_*.png"))
     picture = pictures[0].relative_to(out).as_posix() if pictures else ""
     return Entry(name, report, picture, row, row["flags"].split(","))
 

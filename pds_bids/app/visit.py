@@ -25,9 +25,10 @@ from pds_bids.app.scores import (
 from pds_bids.app.scratch import scratch_of_visit
 from pds_bids.app.steps import Steps
 from pds_bids.bids.completion import discard, mark_complete
+from pds_bids.bids.inventory import Visit
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
-from pds_bids.bids.writing import remove_partial, write_json
+from pds_bids.bids.writing import atomic_write, remove_partial, write_json
 from pds_bids.core.config import Config, PrepConfig, Subset
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
@@ -39,6 +40,7 @@ from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Choose, Reduced
 from pds_bids.prep.reference import load_reference
 from pds_bids.prep.source import Prepared, prepare
+from pds_bids.report.thumbnail import thumbnail
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
 
@@ -145,11 +147,23 @@ def _write_page(
     ]
     warnings = [warning for part in preparations for warning in part.warnings]
     page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
+    thumbnails = [_write_thumbnail(out, visit, outcome) for outcome in outcomes]
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
     qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
     quality = write_qualities(visit.folder(out), qualities)
-    return [*(path for part in made for path in part.written), scores, quality, *write_page(out, visit, page)]
+    images = [path for part in made for path in part.written]
+    return [*images, scores, quality, *thumbnails, *write_page(out, visit, page)]
+
+
+def _write_thumbnail(out: Path, visit: Visit, outcome: Outcome) -> Path:
+    """What was synthesised, for the table of the group level."""
+    name = f"{visit.label.replace('/', '_')}_desc-thumbnail_{outcome.target.mean_suffix}.png"
+    path = visit.folder(out) / "figures" / name
+    made, mask = outcome.synthesised.volume, outcome.prepared.model_mask
+    with atomic_write(path) as partial:
+        partial.write_bytes(thumbnail(made, mask, synthetic=True))
+    return path
 
 
 def unusual_source(made: Synthesised) -> list[str]:

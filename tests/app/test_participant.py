@@ -121,9 +121,10 @@ def test_a_figure_is_named_for_what_it_shows(finished: Finished) -> None:
     figures = list((finished.config.output_dir / "sub-02/figures").iterdir())
     assert {path.stem.split("_", 1)[1] for path in figures} == {
         *(f"desc-{shown}_boldref" for shown in ("mask", "registration", "source")),
-        *(f"desc-{shown}_trace" for shown in ("synth", "synthstd")),
+        *(f"desc-{shown}_trace" for shown in ("synth", "synthstd", "thumbnail")),
     }
-    assert all(("SYNTHETIC" in path.read_text()) == path.stem.endswith("trace") for path in figures)
+    drawings = [path for path in figures if path.suffix == ".svg"]
+    assert all(("SYNTHETIC" in path.read_text()) == path.stem.endswith("trace") for path in drawings)
 
 
 def test_what_was_not_asked_for_is_not_called_complete(config: Config, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 const visits = document.getElementById("visits");
 const body = visits.tBodies[0];
 const key = (row, column) => row.cells[column].textContent;
+const STEP = 100; // rows at once: thousands of pictures would take a browser seconds
 const order = new Intl.Collator(undefined, { numeric: true });
 
 function compare(a, b) {
@@ -19,12 +20,15 @@ for (const button of visits.tHead.querySelectorAll("button")) {
     const rows = Array.from(body.rows, (row) => [key(row, head.cellIndex), row]);
     rows.sort(([a], [b]) => (falls ? compare(b, a) : compare(a, b)));
     body.append(...rows.map(([, row]) => row));
+    restart();
   });
 }
 
 const search = document.getElementById("search");
 const flagged = document.getElementById("flagged");
 const shown = document.getElementById("shown");
+const more = document.getElementById("more");
+let limit = STEP;
 
 function choose() {
   const words = search.value.toLowerCase().split(/\s+/);
@@ -32,12 +36,22 @@ function choose() {
   for (const row of body.rows) {
     const text = row.textContent.toLowerCase();
     const fits = words.every((word) => text.includes(word)) && (!flagged.checked || row.querySelector(".out"));
-    row.hidden = !fits;
     count += fits ? 1 : 0;
+    row.hidden = !fits || count > limit;
   }
-  shown.textContent = `${count} of ${body.rows.length}`;
+  shown.textContent = `${Math.min(count, limit)} of ${count}`;
+  more.hidden = count <= limit;
 }
 
-search.addEventListener("input", choose);
-flagged.addEventListener("change", choose);
+function restart() {
+  limit = STEP;
+  choose();
+}
+
+search.addEventListener("input", restart);
+flagged.addEventListener("change", restart);
+more.addEventListener("click", () => {
+  limit *= 2;
+  choose();
+});
 choose();
