@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from pds_bids.app.evaluationpage import About, charts_of, load, tables_of
+from pds_bids.bids.naming import slug
 from pds_bids.report.tables import Table, Text, simple_table
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -165,8 +166,7 @@ def only(whole: Table, columns: Sequence[str]) -> Table:
 
 def svg_path(name: str, told: Mapping[str, Any]) -> Path:
     """Where a chart is drawn."""
-    slug = re.sub(r"[^a-z0-9]+", "-", told["title"].lower()).strip("-")
-    return RESULTS / name / f"{slug}.svg"
+    return RESULTS / name / f"{slug(told['title'])}.svg"
 
 
 def digest(told: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -81,8 +82,10 @@ def _scores(contestant: Contestant, get: Callable[[], Case], who: tuple[int | st
     from pds_bids.evaluation.comparison import Score
 
     case = get()
-    target = list(Modality)[case.target]
+    target, start = list(Modality)[case.target].value, time.monotonic()
+    predictions = contestant(case)
+    seconds = (time.monotonic() - start) / max(1, len(predictions))
     return [
-        Score(target, method, *who, measured(prediction, case), curves(prediction, case), case.group)
-        for method, prediction in contestant(case).items()
+        Score(target, method, *who, measured(prediction, case), curves(prediction, case), case.group, seconds)
+        for method, prediction in predictions.items()
     ]

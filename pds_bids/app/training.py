@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pds_bids.models.checkpoint import ModelConfig, PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.distributed import Team
+    from pds_bids.training.monitor import Monitor
     from pds_bids.training.pattern_loss import PatternConfig
     from pds_bids.training.recipe import TrainingConfig
     from pds_bids.training.state import StateFile
@@ -64,6 +65,10 @@ class Order:
     derivatives, split
         In place of label maps: a preprocessed cohort, and who of it trains, calibrates and tests (see
         `load_cohort`).
+    shared_pairs
+        Folder where simulated pairs are kept for other trainings, too.
+    watcher
+        Told of every step, besides those that show them.
     """
 
     preset: str
@@ -76,6 +81,8 @@ class Order:
     tensorboard: Path | None = None
     derivatives: Path | None = None
     split: Path | None = None
+    shared_pairs: Path | None = None
+    watcher: Monitor | None = None
 
 
 def run(order: Order) -> int:
@@ -187,6 +194,7 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     data = planned.cohort or _simulated(order, planned, threads, crew)
     if planned.cohort and crew.leads:
         planned.cohort.write_drawn_split(order.out)
+    watchers = [order.watcher] if order.watcher and crew.leads else []
     with monitors(order.tensorboard, crew.leads) as watching:
         training, calibration = data.training(), data.calibration()
         pattern = pattern_loss(planned.pattern, training, seed)
@@ -196,15 +204,16 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
         def save() -> None:
             finish(model, training, calibration, {**about, "pairs": len(training)}, order.out)
 
-        run = Run(about["minutes"], crew, keeper, watching)
+        run = Run(about["minutes"], crew, keeper, [*watching, *watchers])
         complete = train(model, training, planned.config, run, seed, save, pattern)
-    if complete:
+    if complete and not order.shared_pairs:
         data.discard()
     return complete
 
 
 def _simulated(order: Order, planned: Plan, threads: int, crew: Team) -> SimulatedData:
-    parts, folder = planned.about["split"], order.out.with_suffix(".pairs")
+    parts = planned.about["split"]
+    folder = order.shared_pairs or order.out.with_suffix(".pairs")
     if crew.leads:
         write_json(order.out.with_suffix(".split.json"), parts)
     return SimulatedData(planned.maps, parts, planned.tables["data"], order.seed, folder, threads, crew)

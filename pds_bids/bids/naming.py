@@ -24,6 +24,15 @@ def is_label(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
+def slug(text: str) -> str:
+    """Text as the name of a file.
+
+    >>> slug("PDM, 8 steps, K = 4")
+    'pdm-8-steps-k-4'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def natural_key(text: str) -> tuple[tuple[str, int], ...]:
     """Sort key that puts `run-2` before `run-10`.
 

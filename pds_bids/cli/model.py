@@ -10,7 +10,7 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.experiment import Command, experiment
+from pds_bids.cli.experiment import Command, experiment, in_setting
 from pds_bids.cli.options import BidsAppCommand, Folder, SpaceSeparated
 from pds_bids.cli.options import device_option as _device
 from pds_bids.cli.options import seed_option as _seed
@@ -233,6 +233,17 @@ def evaluate(
 
     origin = panel.Origin(label_maps, derivatives, split)
     return evaluation.run(evaluation.Plan(**plan), origin, out, device, work)
+
+
+@pds_model.command()
+@click.argument("study", default="ablations", metavar="[STUDY]")
+@in_setting(n_subjects=12)
+def ablate(study: str, **setting: Any) -> int:
+    """Train and score what each part of a recipe is worth, as STUDY says: a bundled one, or a TOML file."""
+    from pds_bids.app.experiments import ablation
+    from pds_bids.app.experiments.setting import Setting
+
+    return ablation.run(ablation.Plan(study), Setting(**setting))
 
 
 @pds_model.command()

@@ -36,6 +36,8 @@ class Score:
         What figures show, by name; the same curve is as long for everybody.
     group
         Diagnosis, or `unknown`.
+    seconds
+        It took to make.
     """
 
     target: str
@@ -45,6 +47,7 @@ class Score:
     metrics: dict[str, float]
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     group: str = "unknown"
+    seconds: float = float("nan")
 
 
 def mean_or_nan(rows: Sequence[float] | Sequence[Sequence[float]]) -> Array:

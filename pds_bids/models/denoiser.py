@@ -27,16 +27,22 @@ class Wiring(enum.StrEnum):
 
     Under `CONDITIONAL` each modality has its own time; the acquired one stays at 0, and the other is sampled
     given it. `JOINT` is the published wiring, kept as an ablation: both have the same time, both are sampled
-    from noise, and nothing of the acquired volume is seen.
+    from noise, and nothing of the acquired volume is seen. `CONCAT` is the usual conditional DDPM, a rival:
+    only the target is ever noised, its eps is predicted, and the acquired volume stands beside it.
     """
 
     CONDITIONAL = "conditional"
     JOINT = "joint"
+    CONCAT = "concat"
 
 
-SCHEDULES: Mapping[Wiring, type[Schedule]] = {Wiring.CONDITIONAL: CosineV, Wiring.JOINT: ClippedCosineEps}
+SCHEDULES: Mapping[Wiring, type[Schedule]] = {
+    Wiring.CONDITIONAL: CosineV,
+    Wiring.JOINT: ClippedCosineEps,
+    Wiring.CONCAT: ClippedCosineEps,
+}
 
-JOINT_STEPS = 10
+STAND_IN_STEPS = 10
 """Of the draw that stands for a point estimate where there is none."""
 
 
@@ -143,7 +149,7 @@ def point_estimate(
 ) -> tuple[Tensor, Tensor]:
     """The estimate at time 1, which is a regression of the target on the source.
 
-    Under the joint wiring there is none: one draw, always the same, stands for it.
+    Where eps is predicted there is none: one draw, always the same, stands for it.
 
     Parameters
     ----------
@@ -161,10 +167,10 @@ def point_estimate(
     """
     rows = torch.arange(len(target_B), device=target_B.device)
     source = bands_BMKXYZ[rows, 1 - target_B]
-    if denoiser.wiring is Wiring.JOINT:
+    if denoiser.wiring is not Wiring.CONDITIONAL:
         noise = torch.randn((1, *bands_BMKXYZ.shape[1:]), generator=torch.Generator().manual_seed(0))
         noise = noise.to(source).expand_as(bands_BMKXYZ)[None]
-        return draw(denoiser, bands_BMKXYZ, target_B, context_BCXYZ, noise, JOINT_STEPS)[0], source
+        return draw(denoiser, bands_BMKXYZ, target_B, context_BCXYZ, noise, STAND_IN_STEPS)[0], source
     u = torch.zeros(bands_BMKXYZ.shape[:2], device=bands_BMKXYZ.device)
     u[rows, target_B] = 1.0
     v = denoiser(bands_BMKXYZ, u, context_BCXYZ)

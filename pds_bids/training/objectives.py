@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
@@ -67,6 +68,12 @@ def noise(shape: Sequence[int], generators: Generators) -> Tensor:
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 
 
+def concat_times(target_B: Tensor, generators: Generators) -> Tensor:
+    """(B, M) times, any for the target and 0 for the source."""
+    u = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    return u.to(target_B.device) * F.one_hot(target_B, len(Modality))
+
+
 class _Noised(NamedTuple):
     """A batch at some times, and what the denoiser says of it: sub-bands, (B, M, 8, X, Y, Z) each."""
 
@@ -96,12 +103,14 @@ def denoiser_loss(
     Parameters
     ----------
     regression
-        Target times 1 and clean sources only; the joint wiring knows no such thing.
+        Target times 1 and clean sources only; wirings that predict eps know no such thing.
     pattern
         Errors also count by ROI.
     """
     if model.denoiser.wiring is Wiring.JOINT:
         return _joint_loss(model, batch, generators, pattern)
+    if model.denoiser.wiring is Wiring.CONCAT:
+        return _concat_loss(model, batch, generators, pattern)
     return _conditional_loss(
         model, batch, draw_times(batch.target, regression, generators), generators, pattern
     )
@@ -136,6 +145,20 @@ def _joint_loss(model: PdsModel, batch: Batch, generators: Generators, pattern: 
     return wrong.abs().mean() + pattern.config.weight * pattern(
         error, everywhere, torch.ones_like(u), batch.flipped
     )
+
+
+def _concat_loss(
+    model: PdsModel, batch: Batch, generators: Generators, pattern: PatternLoss | None
+) -> Tensor:
+    """That of a DDPM (Ho 2020): MSE of eps, of the target alone, and once more where the pattern lies."""
+    state = _noised(model, batch, concat_times(batch.target, generators), generators)
+    wrong, noisy = state.said - state.eps, F.one_hot(batch.target, len(Modality)).float()
+    weight = band_weight(batch.mask)[:, None] * noisy[:, :, None, None, None, None]
+    loss = mean_by_sample(wrong.square(), weight)
+    if pattern is None:
+        return loss
+    error = inverse_haar(wrong.flatten(1, 2))
+    return loss + pattern.config.weight * pattern(error, batch.mask, noisy, batch.flipped)
 
 
 class Draws(NamedTuple):

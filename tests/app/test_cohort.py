@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from pds_bids.app import evaluation
 from pds_bids.app.cohort import load_cohort, people
+from pds_bids.app.methods import MAIN
+from pds_bids.app.panel import Origin, of_cohort
 from pds_bids.app.training import Order, plan
 from pds_bids.bids.derivatives import REFERENCE_DESC, context_desc, derivative_path
 from pds_bids.bids.writing import write_volume
 from pds_bids.core.errors import ParticipantError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_checkpoint
+from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import Covariate, make_batch
 
 LOUDNESS = {"source": 40_000.0, "target": 3.0, "t1w": 700.0}
@@ -212,3 +220,89 @@ def test_pairs_come_from_one_place(tmp_path: Path, given: dict[str, Path], fault
     order = Order("tiny", **{"label_maps": None, "out": tmp_path / "mine.safetensors", **given})
     with pytest.raises(UsageError, match=fault):
         plan(order, 1)
+
+
+# A cohort that is tested on.
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    """Two who train, one who calibrates, and two who test, one of them twice."""
+    out = tmp_path_factory.mktemp("tested")
+    for subject in ("01", "02", "03", "05"):
+        write_visit(out, subject, None)
+    for session in ("a", "b"):
+        write_visit(out, "04", session)
+    (out / "participants.tsv").write_text("participant_id\tgroup\nsub-04\tAD\nsub-05\tCN\n")
+    parts = {"01": "train", "02": "train", "03": "calibration", "04": "test", "05": "test"}
+    lines = [f"sub-{subject}\t{part}\n" for subject, part in parts.items()]
+    (out / "split.tsv").write_text("".join(["participant_id\tsplit\n", *lines]))
+    return Origin(derivatives=out, split=out / "split.tsv")
+
+
+def untrained(card: dict[str, Any] | None = None) -> Checkpoint:
+    torch.manual_seed(0)
+    denoiser = DenoiserConfig(channels=(4, 4), blocks=(1, 1), width=8, attention=False)
+    model = PdsModel(ModelConfig(denoiser, RefinerConfig(channels=(4, 4), blocks=(1, 1), projector=4)))
+    return Checkpoint(model.eval(), card or {}, "0" * 64, "untrained")
+
+
+def test_people_who_test_are_counted_once_however_often_they_came(tested: Origin) -> None:
+    panel = of_cohort({"ours": untrained()}, tested.derivatives, tested.split, 0)
+
+    assert tuple(panel.test.subject) == ("04", "04", "05")
+    assert list(panel.test.anatomy) == [0, 0, 1]
+    assert panel.training().subjects == ("01", "02")
+    assert panel.about["trained_on_others"] == []
+
+
+def test_a_model_that_names_a_test_subject_as_trained_on_is_refused(tested: Origin) -> None:
+    for name in ("04", "sub-04"):
+        seen = untrained({"split": {"train": [name]}})
+        with pytest.raises(UsageError, match="ours: was trained"):
+            of_cohort({"ours": seen}, tested.derivatives, tested.split, 0)
+
+
+def test_a_model_of_another_cohort_is_told_of(tested: Origin, capsys: pytest.CaptureFixture[str]) -> None:
+    known = of_cohort({}, tested.derivatives, tested.split, 0).about["cohort"]
+    models = {"same": untrained({"cohort": known}), "other": untrained({"cohort": "elsewhere"})}
+
+    about = of_cohort(models, tested.derivatives, tested.split, 0).about
+
+    assert about["trained_on_others"] == ["other"]
+    assert "other: was trained on another cohort" in capsys.readouterr().out
+
+
+def test_somebody_has_to_be_tested(derivatives: Path, split: Path) -> None:
+    with pytest.raises(UsageError, match="nobody is in the part test"):
+        of_cohort({}, derivatives, split, 0)
+
+
+def test_people_in_two_parts_are_refused(tested: Origin, tmp_path: Path) -> None:
+    twice = tmp_path / "split.tsv"
+    twice.write_text(tested.split.read_text() + "sub-04\ttrain\n")
+    with pytest.raises(UsageError, match="sub-04 has two rows"):
+        of_cohort({}, tested.derivatives, twice, 0)
+
+
+@pytest.mark.parametrize("places", [{}, {"label_maps": Path(), "derivatives": Path()}])
+def test_people_come_from_one_place(places: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="give exactly one"):
+        Origin(**places)
+
+
+@pytest.mark.slow
+def test_an_evaluation_on_a_cohort(tested: Origin, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "ours.safetensors", untrained().model, {})
+    plan = evaluation.Plan(str(tmp_path / "ours.safetensors"), methods=(), n_fit=0)
+
+    assert evaluation.run(plan, tested, tmp_path / "table.tsv", "cpu", tmp_path / "work") == 0
+
+    about = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)
+    assert [(row["method"], row["n"]) for row in about["rows"][:3]] == [
+        ("flat brain", 2), ("population template", 2), (MAIN, 2)
+    ]  # fmt: skip
+    assert about["rows"][0]["mae_white"] is None
+    assert {row["group"] for row in about["tables"]["By diagnosis"]} == {"ad", "nc"}
+    assert str(tmp_path) not in json.dumps(about["tables"] | {"findings": about["findings"]})
+    assert "<html" in (tmp_path / "table.html").read_text()

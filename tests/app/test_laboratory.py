@@ -91,7 +91,7 @@ def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path:
 
 
 def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="base, paper, tiny"):
+    with pytest.raises(UsageError, match="base, concat, paper, regression, tiny"):
         training.run(training.Order("huge", maps, tmp_path / "x.safetensors"))
 
 

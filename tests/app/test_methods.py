@@ -206,7 +206,7 @@ def test_what_was_scored_once_is_not_scored_again(bank: PairBank, tmp_path: Path
 
     def counted(case: Case) -> dict[str, Prediction]:
         asked.append(case.target)
-        return {"perfect": Prediction(case.truth, np.full(case.truth.shape, 0.1))}
+        return {"dim": Prediction(0.9 * case.truth, np.full(case.truth.shape, 0.1))}
 
     def score(**contestants: Contestant) -> list[Score]:
         return list(scored(everybody(bank), contestants, 0, tmp_path))
@@ -217,7 +217,7 @@ def test_what_was_scored_once_is_not_scored_again(bank: PairBank, tmp_path: Path
     again = score(a=counted)
     assert len(asked) == 2 * len(Modality) + 1
     for one, other in zip(first, again, strict=True):
-        np.testing.assert_equal(asdict(one), asdict(other))
+        np.testing.assert_equal(asdict(one) | {"seconds": 0}, asdict(other) | {"seconds": 0})
     score(another=counted)
     assert len(asked) == 4 * len(Modality) + 1
 
@@ -231,12 +231,10 @@ def test_a_curve_of_each_kind(bank: PairBank) -> None:
     np.testing.assert_allclose(shown["by_sd"], 1)
     assert shown["by_error"][0] == pytest.approx(1)
     assert (np.diff(shown["by_error"]) < 0).all()
-    held = np.isfinite(shown["roi_truth"])
-    assert held.any()
-    assert not held.all()  # the ball is smaller than the brain
-    np.testing.assert_allclose(
-        np.array(shown["roi_predicted"])[held], np.array(shown["roi_truth"])[held], atol=0.1
-    )
+    truth, predicted = (np.array(shown[f"roi_{name}"]) for name in ("truth", "predicted"))
+    held = np.isfinite(truth)
+    assert 0 < held.sum() < len(held)  # the ball is smaller than the brain
+    assert np.corrcoef(truth[held], predicted[held])[0, 1] > 0.8
     assert curves(Prediction(noisy), case).keys() == {"roi_truth", "roi_predicted"}
 
 
@@ -252,9 +250,9 @@ def test_regions_are_scored_apart(bank: PairBank) -> None:
 def test_draws_have_a_score_of_their_own(bank: PairBank) -> None:
     case = Case.of(bank, 0, 0)
     draws = case.truth + np.array([-0.2, 0.2])[:, None, None, None]
-    numbers = measured(Prediction(case.truth, np.full(case.truth.shape, 0.2), draws), case)
+    numbers = measured(Prediction(case.truth + 0.1, samples=draws), case)
     assert numbers["crps_draws"] == pytest.approx(0.2 - 0.4 / 2)
-    assert np.isnan(measured(Prediction(case.truth, draws[0]), case)["crps_draws"])
+    assert np.isnan(numbers["crps"])
 
 
 def test_a_template_needs_an_age_and_a_sex(bank: PairBank) -> None:

@@ -53,9 +53,10 @@ def test_the_published_sampler_never_sees_the_subject(wired, people, context, ta
 
 
 @DIRECTIONS
+@pytest.mark.parametrize("wiring", [Wiring.CONDITIONAL, Wiring.CONCAT])
 @pytest.mark.parametrize("steps", [1, 6])
-def test_ours_does(wired, people, context, target, steps):
-    for one, other in both_estimates(wired(Wiring.CONDITIONAL), people, context, target, steps):
+def test_the_others_do(wired, people, context, target, wiring, steps):
+    for one, other in both_estimates(wired(wiring), people, context, target, steps):
         assert (one - other).abs().mean() > 0.01 * one.abs().mean()
 
 

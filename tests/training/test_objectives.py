@@ -6,11 +6,12 @@ import math
 import pytest
 import torch
 
+from pds_bids.models.denoiser import SCHEDULES, Wiring
 from pds_bids.models.losses import band_weight, voxel_weight
 from pds_bids.models.microstructure import MrConfig, load_microstructure
 from pds_bids.models.refine import N_TISSUES, Refined
 from pds_bids.training.data import Batch, halved, make_batch
-from pds_bids.training.objectives import Draws, denoiser_loss, draw_times, refiner_loss
+from pds_bids.training.objectives import Draws, concat_times, denoiser_loss, draw_times, refiner_loss
 
 
 @pytest.fixture
@@ -182,3 +183,25 @@ def test_real_data_without_tissues_teach_none(model, batch):
     assert loss > half > none
     none.backward()
     assert not any(p.grad is not None and p.grad.any() for p in model.refiner.projector.parameters())
+
+
+def test_concatenation_noises_the_target_alone():
+    target = torch.tensor([0, 1])
+
+    u = concat_times(target, rows())
+
+    assert (u[[0, 1], 1 - target] == 0).all()
+    assert (u[[0, 1], target] > 0).all()
+    assert torch.equal(u[:1], concat_times(target[:1], rows()[:1]))
+
+
+def test_the_loss_of_concatenation_is_that_of_the_targets_noise(model, batch, monkeypatch):
+    """A network that says zero is wrong by eps, whose mean square is 1, wherever the target is."""
+    monkeypatch.setattr(model.denoiser, "wiring", Wiring.CONCAT)
+    monkeypatch.setattr(model.denoiser, "schedule", SCHEDULES[Wiring.CONCAT]())
+
+    loss = denoiser_loss(model, batch, regression=False, generators=rows())
+    loss.backward()
+
+    assert loss.item() == pytest.approx(1, abs=0.05)
+    assert model.denoiser.unet.head.weight.grad.abs().sum() > 0

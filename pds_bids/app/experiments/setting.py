@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,15 +70,15 @@ class Setting:
             raise UsageError("--label-maps: this experiment simulates people; name a folder of label maps")
         return self.label_maps
 
-    def checkpoint(self) -> Checkpoint:
-        """The model, on the device, with all CPUs of this process to work with."""
+    def checkpoint(self, model: str | None = None) -> Checkpoint:
+        """The model, or another one, on the device, with all CPUs of this process to work with."""
         import torch
 
         from pds_bids.models.checkpoint import load_checkpoint
         from pds_bids.models.device import resolve_device
 
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-        checkpoint = load_checkpoint(self.model)
+        checkpoint = load_checkpoint(model or self.model)
         checkpoint.model.to(resolve_device(self.device))
         return checkpoint
 
@@ -113,8 +114,15 @@ def write_result(result: Result, plan: Any, setting: Setting, checkpoint: Checkp
     plan
         A dataclass: what was asked for beyond the setting.
     """
-    settings = {name: _plain(value) for name, value in (asdict(setting) | asdict(plan)).items()}
-    about = provenance(settings, {setting.model: checkpoint}) | asdict(result)
+    write_record(result, asdict(plan), setting, {setting.model: checkpoint})
+
+
+def write_record(
+    result: Result, settings: Mapping[str, Any], setting: Setting, checkpoints: Mapping[str, Checkpoint]
+) -> None:
+    """The same of an experiment on several checkpoints, by name; `settings` are those beyond the setting."""
+    plain = {name: _plain(value) for name, value in (asdict(setting) | dict(settings)).items()}
+    about = provenance(plain, checkpoints) | asdict(result)
     write_json(setting.out, about)
     evaluationpage.write(setting.out.with_suffix(".html"), about)
     print("\n".join(result.findings), flush=True)
