@@ -105,7 +105,7 @@ def real_subjects(derivatives: Path, label_column: str) -> Subjects:
 
 def _name(visits: Sequence[PairFiles]) -> str:
     """Of the images of visits as they are now."""
-    files = [path for v in visits for d in v.directions.values() for path in (d.source, d.target, d.mask)]
+    files = [path for v in visits for d in v.directions.values() for path in (d.source, d.target, d.reach)]
     stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return f"cohort-{hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:12]}"
 
