@@ -7,10 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 import pds_bids.app.experiments
-from pds_bids.app.experiments import diagnosis, pattern, sites, temporal
+from pds_bids.app.experiments import diagnosis, pattern, sites, temporal, trust
 from pds_bids.app.experiments.setting import Setting
 
-PLANS = {"diagnosis": diagnosis.Plan, "pattern": pattern.Plan, "sites": sites.Plan, "temporal": temporal.Plan}
+PLANS = {
+    "diagnosis": diagnosis.Plan,
+    "pattern": pattern.Plan,
+    "sites": sites.Plan,
+    "temporal": temporal.Plan,
+    "trust": trust.Plan,
+}
 
 
 @pytest.fixture
@@ -54,6 +60,18 @@ def test_pattern_and_sites(pds_model_command, runs, tmp_path):
     assert runs == [
         (pattern.Plan(4, 5), Setting(tmp_path / "x.json", tmp_path)),
         (sites.Plan(6, 3), Setting(tmp_path / "x.json", tmp_path, n_subjects=8)),
+    ]
+
+
+def test_trust(pds_model_command, runs, tmp_path):
+    shared = ("--out", tmp_path / "x.json", "--label-maps", tmp_path)
+
+    assert pds_model_command("experiment", "trust", *shared).code == 0
+    bank = ("--n-challenged", 3, "--training-bank", tmp_path)
+    assert pds_model_command("experiment", "trust", *shared, "--n-subjects", 5, *bank).code == 0
+    assert runs == [
+        (trust.Plan(), Setting(tmp_path / "x.json", tmp_path, n_subjects=32)),
+        (trust.Plan(3, tmp_path), Setting(tmp_path / "x.json", tmp_path, n_subjects=5)),
     ]
 
 

@@ -14,6 +14,9 @@ from pds_bids.app.experiments.volunteers import Volunteer
 from pds_bids.evaluation.comparison import Interval
 from pds_bids.models.checkpoint import PdsModel
 
+FEWEST = 5
+"""People that a verdict needs: of fewer, the bootstrap's intervals are too narrow."""
+
 
 class Answer(NamedTuple):
     """Findings, tables and charts as in `Result`."""

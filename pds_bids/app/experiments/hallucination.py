@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.app.experiments.chapter import Answer, Measured, shown, text
+from pds_bids.app.experiments.chapter import FEWEST, Answer, Measured, shown, text
 from pds_bids.app.experiments.kept import Arrays
 from pds_bids.app.experiments.volunteers import KINDS, LESIONS, PLAIN, Volunteer
 from pds_bids.app.methods import refined
@@ -149,14 +149,16 @@ class Deviations:
 def _findings(
     modality: Modality, rows: Sequence[Mapping[str, Any]], slopes: Mapping[str, Interval | None]
 ) -> list[str]:
-    def verdict(drift: Sequence[float]) -> str:
+    def verdict(n: int, drift: Sequence[float]) -> str:
+        if n < FEWEST:
+            return f"{n} people are too few to tell of a drift"
         if drift[1] <= 0 <= drift[2]:
             return "no drift is seen along the pattern of the disease"
         return f"outputs drift {'toward' if drift[0] > 0 else 'away from'} the pattern of the disease"
 
     return [
         *(
-            f"{modality.value}, {row['people']}: {verdict(row['drift'])} "
+            f"{modality.value}, {row['people']}: {verdict(row['n'], row['drift'])} "
             f"({text(row['drift'])}; 1 is all of it)."
             for row in rows
             if row["drift"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pds_bids.app.experiments.chapter import Answer, Measured, shown, text
+from pds_bids.app.experiments.chapter import FEWEST, Answer, Measured, shown, text
 from pds_bids.app.experiments.kept import Arrays
 from pds_bids.app.experiments.volunteers import PLAIN, Volunteer, source_batch
 from pds_bids.core.modality import Modality
@@ -23,6 +23,8 @@ Image = NDArray[np.float32]
 
 Artefact = Callable[[Image, np.random.Generator], Image]
 """What becomes of an (X, Y, Z) source whose brain's median is 1."""
+
+CHANCE = 0.5
 
 YOUNG = "healthy, young"
 
@@ -145,13 +147,21 @@ def _findings(rows: list[dict[str, Any]]) -> list[str]:
             f"{modality.value} sources with nothing unusual: a share of {above} is above the limit; of young "
             f"healthy people's {of_young}, AUROC against the others {text(young['AUROC'])}."
         )
-        known = [row for row in unusual if row["AUROC"]]
-        told = [f"{row['unusual']} ({row['AUROC'][0]:.2f})" for row in known if row["AUROC"][1] > 0.5]
-        not_told = [f"{row['unusual']} ({row['AUROC'][0]:.2f})" for row in known if row["AUROC"][1] <= 0.5]
-        for what, names in (("tells", told), ("does not tell", not_told)):
-            if names:
-                findings.append(f"{modality.value}: the score {what} (AUROC): {', '.join(names)}.")
+        judged: dict[str, list[str]] = {}
+        for row in unusual:
+            if row["AUROC"]:
+                judged.setdefault(_verdict(row), []).append(f"{row['unusual']} ({row['AUROC'][0]:.2f})")
+        findings += [
+            f"{modality.value}: the score {verdict} (AUROC): {', '.join(told)}."
+            for verdict, told in judged.items()
+        ]
     return findings
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["n"] < FEWEST:
+        return "was tried on too few people to say whether it tells"
+    return "tells" if row["AUROC"][1] > CHANCE else "does not tell"
 
 
 def _charts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -162,7 +172,7 @@ def _charts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "caption": "AUROC of sources with something unusual against those without; 0.5 is chance.",
             "data": {
                 "x_label": "AUROC",
-                "reference": 0.5,
+                "reference": CHANCE,
                 "series": {r["unusual"]: r["AUROC"] for r in rows if r["source"] == modality and r["AUROC"]},
             },
         }
