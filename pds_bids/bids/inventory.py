@@ -169,7 +169,10 @@ def require_dataset(bids_dir: Path) -> dict[str, object]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotBidsError(f"{path}: is missing; give a BIDS dataset, or add the file") from None
+        fault = "is missing; give a BIDS dataset, or add the file"
+        if path.is_symlink():
+            fault = "is a link that points nowhere; run `datalad get`, or restore it"
+        raise NotBidsError(f"{path}: {fault}") from None
     except (OSError, ValueError) as error:
         raise NotBidsError(f"{path}: cannot be read ({error}); repair the file") from error
     for key in ("Name", "BIDSVersion"):

@@ -243,12 +243,19 @@ def test_why_nothing_is_to_be_done(acquired, unreadable, why: str) -> None:
         ({"BIDSVersion": "1.8.0"}, "has no Name"),
         ({"Name": "x", "BIDSVersion": ""}, "has no BIDSVersion"),
         ({"Name": "x", "BIDSVersion": "1.8.0", "DatasetType": "derivative"}, "is a derivative dataset"),
-        (None, "is missing"),
+        (None, "datalad get"),
     ],
 )
 def test_input_that_is_not_bids_says_why(build_tree, description, message: str) -> None:
     root = build_tree({"dataset_description.json": description, "sub-01/dwi/sub-01_dwi.nii.gz": ""})
     with pytest.raises(NotBidsError, match=message):
+        inventory(root, Selection())
+
+
+def test_a_dataset_without_a_description_is_not_bids(build_tree) -> None:
+    root = build_tree({"sub-01/dwi/sub-01_dwi.nii.gz": ""})
+    (root / "dataset_description.json").unlink()
+    with pytest.raises(NotBidsError, match="is missing"):
         inventory(root, Selection())
 
 

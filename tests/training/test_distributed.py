@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,23 @@ def two_processes(folder: Path, *accident: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
+def two_nodes(folder: Path, endpoint: str) -> list[int]:
+    """Exit codes of two launchers, as `hpc/train.sbatch` starts one on each node, with one process each."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    meeting = [
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        endpoint,
+        "--rdzv-id",
+        "test",
+        "--local-addr",
+        "localhost",
+    ]
+    nodes = [subprocess.Popen([*launcher, *meeting, str(SCRIPT), str(folder)]) for _ in range(2)]
+    return [node.wait(timeout=300) for node in nodes]
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     tensors = load_file(folder / "small.state.safetensors")
     return {name: t for name, t in tensors.items() if name.startswith(("model.denoiser", "ema."))}
@@ -49,9 +67,20 @@ def alone(small, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def free_endpoint() -> str:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return f"localhost:{probe.getsockname()[1]}"
+
+
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(alone, tmp_path):
-    assert two_processes(tmp_path).returncode == 0
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_two_processes_learn_what_one_does(alone, tmp_path, nodes, free_endpoint):
+    if nodes == 1:
+        assert two_processes(tmp_path).returncode == 0
+    else:
+        assert two_nodes(tmp_path, free_endpoint) == [0, 0]
 
     ours, theirs = (json.loads((folder / "losses.json").read_text()) for folder in (alone, tmp_path))
     assert theirs == pytest.approx(ours, rel=1e-4)
