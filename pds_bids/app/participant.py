@@ -95,11 +95,7 @@ def run(config: Config) -> int:
     run_id = new_run_id()
     require_writable(config.output_dir, "choose another output folder")
     require_writable(config.work_dir, "give --work-dir another folder")
-<<<<<<< HEAD
     # Its font cache would go to the home, which belongs to the user, and in a container may not be there.
-=======
-    # A font cache, which would go to the user's home otherwise; in a container there may be none.
->>>>>>> 2e80fb6ceb2acd106f0e8b41b701da1612bffe9a
     os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / "matplotlib"))
     write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
