@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
-from pds_bids.app.pages import Outcome, visit_page, visit_sections
+from pds_bids.app.pages import Outcome, viewer_file, visit_page, visit_sections, visit_viewer
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.quality import write_qualities
 from pds_bids.app.scores import (
@@ -115,6 +115,9 @@ def _write_page(
     for section in sections:
         write_text(out / section.figure, section.svg)
     thumbnails = [_write_thumbnail(out, visit, outcome) for outcome in outcomes]
+    viewers = {out / viewer_file(visit, outcome): visit_viewer(outcome) for outcome in outcomes}
+    for path, html in viewers.items():
+        write_text(path, html)
     page = page_path(out, visit.subject, visit.session)
     write_text(page, visit_page(config, visit, outcomes, sections, [str(error) for error in errors]))
     scores = visit.folder(out) / "log" / "scores.json"
@@ -122,7 +125,15 @@ def _write_page(
     qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
     quality = write_qualities(visit.folder(out), qualities)
     images = [path for outcome in outcomes for path in outcome.written]
-    return [*images, page, scores, quality, *thumbnails, *(out / section.figure for section in sections)]
+    return [
+        *images,
+        page,
+        scores,
+        quality,
+        *thumbnails,
+        *viewers,
+        *(out / section.figure for section in sections),
+    ]
 
 
 def _write_thumbnail(out: Path, visit: Visit, outcome: Outcome) -> Path:
