@@ -20,7 +20,9 @@ from pds_bids.prep.atlas import template
 from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
 from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
+from pds_bids.report.histogram import histograms
 from pds_bids.report.page import ParticipantPage, Section
+from pds_bids.report.viewer import viewer
 from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
@@ -78,6 +80,10 @@ def visit_page(
         test_only=config.prep.sloppy,
         summary=_summary(outcomes),
         sections=sections,
+        viewers={
+            f"Scroll through source and synthesised {outcome.target.full_name}": viewer_file(visit, outcome)
+            for outcome in outcomes
+        },
         scores=[_named(row) for outcome in outcomes for row in outcome.scores],
         warnings=list(dict.fromkeys(said)),
         errors=errors,
@@ -86,6 +92,18 @@ def visit_page(
         settings=dict(flat(settings(config))),
         versions=software_versions(),
     )
+
+
+def viewer_file(visit: Visit, outcome: Outcome) -> str:
+    """Path of the viewer of a target, relative to the page."""
+    stem = visit.label.replace("/", "_")
+    return f"{visit.label}/figures/{stem}_desc-viewer_{outcome.target.mean_suffix}.html"
+
+
+def visit_viewer(outcome: Outcome) -> str:
+    """The viewer of a target as HTML."""
+    made, mask = outcome.synthesised.volume, outcome.prepared.model_mask
+    return viewer(outcome.relative_source, made, mask, outcome.target)
 
 
 def visit_sections(visit: Visit, outcomes: Sequence[Outcome]) -> list[Section]:
@@ -156,6 +174,17 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         f"Synthesised {target.full_name}",
         "Computed, not acquired; in units of the brain's median.",
         mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask),
+    )
+    inside = mask.data > 0
+    intensities = {f"acquired {source}": outcome.relative_source.data[inside]}
+    intensities[f"SYNTHETIC {target.full_name}"] = made.volume.data[inside]
+    yield section(
+        target,
+        "histogram",
+        "Histograms of the brain",
+        "In units of the brain's median. The two modalities differ in contrast; a synthesised volume with a single "
+        "narrow peak, or with many voxels at 0 or 2, has failed.",
+        histograms(intensities, title="Intensities inside the brain mask"),
     )
     if outcome.reference:
         rows = [

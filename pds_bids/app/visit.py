@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
-from pds_bids.app.pages import Outcome, visit_page, visit_sections
+from pds_bids.app.pages import Outcome, viewer_file, visit_page, visit_sections, visit_viewer
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.preparation import Preparation, write_preparation
 from pds_bids.app.quality import write_qualities
@@ -28,7 +28,7 @@ from pds_bids.bids.completion import discard, mark_complete
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
-from pds_bids.bids.writing import atomic_write, remove_partial, write_json
+from pds_bids.bids.writing import atomic_write, remove_partial, write_json, write_text
 from pds_bids.core.config import Config, PrepConfig, Subset
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
@@ -148,12 +148,15 @@ def _write_page(
     warnings = [warning for part in preparations for warning in part.warnings]
     page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
     thumbnails = [_write_thumbnail(out, visit, outcome) for outcome in outcomes]
+    viewers = {out / viewer_file(visit, outcome): visit_viewer(outcome) for outcome in outcomes}
+    for path, html in viewers.items():
+        write_text(path, html)
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
     qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
     quality = write_qualities(visit.folder(out), qualities)
     images = [path for part in made for path in part.written]
-    return [*images, scores, quality, *thumbnails, *write_page(out, visit, page)]
+    return [*images, scores, quality, *thumbnails, *viewers, *write_page(out, visit, page)]
 
 
 def _write_thumbnail(out: Path, visit: Visit, outcome: Outcome) -> Path:

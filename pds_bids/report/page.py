@@ -1,7 +1,8 @@
-"""The page about one participant: one file, no network, no script.
+"""The page about one participant: one file, no network, no script of its own.
 
 Figures are embedded as `data:` images, in which a browser runs no script and loads nothing; the page forbids
-both to itself as well (Content-Security-Policy). All text is escaped.
+both to itself as well (Content-Security-Policy). All text is escaped. Viewers to scroll through volumes are
+files of their own (see `viewer`), in frames that can do nothing but draw; the page stands without them.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class ParticipantPage:
         Made with coarse settings, not fit for analysis.
     sections
         Figures, in order.
+    viewers
+        Title of each viewer to its address, relative to the page.
     scores
         One row per comparison with an acquired volume; may be empty. All keys become columns, in the order in
         which they first appear.
@@ -87,6 +90,7 @@ class ParticipantPage:
     summary: Mapping[str, Value]
     test_only: bool = False
     sections: Sequence[Section] = ()
+    viewers: Mapping[str, str] = field(default_factory=dict)
     scores: Sequence[Mapping[str, Value]] = ()
     warnings: Sequence[str] = ()
     errors: Sequence[str] = ()

@@ -121,7 +121,7 @@ def test_a_figure_is_named_for_what_it_shows(finished: Finished) -> None:
     figures = list((finished.config.output_dir / "sub-02/figures").iterdir())
     assert {path.stem.split("_", 1)[1] for path in figures} == {
         *(f"desc-{shown}_boldref" for shown in ("mask", "registration", "source")),
-        *(f"desc-{shown}_trace" for shown in ("synth", "synthstd", "thumbnail")),
+        *(f"desc-{shown}_trace" for shown in ("synth", "synthstd", "histogram", "thumbnail", "viewer")),
     }
     drawings = [path for path in figures if path.suffix == ".svg"]
     assert all(("SYNTHETIC" in path.read_text()) == path.stem.endswith("trace") for path in drawings)
