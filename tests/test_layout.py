@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import hashlib
 import re
 import subprocess
 import sys
@@ -81,3 +82,13 @@ def test_the_demonstration_and_test_commands_are_in_the_readme():
     for name in ("demo-command", "test-command"):
         (command,) = re.findall(rf":name: {name}\n\n +(.+)\n", readme)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_the_image_is_checked_against_these_weights():
+    stated = dict(reversed(line.split()) for line in (ROOT / "baked.sha256").read_text().splitlines())
+
+    for path in (PACKAGE / "weights").glob("*.safetensors"):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert stated.get(path.relative_to(ROOT).as_posix()) == digest, (
+            "new weights? state theirs in baked.sha256"
+        )
