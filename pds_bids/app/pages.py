@@ -176,14 +176,13 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         mosaic(made.volume, title=f"Synthesised {target.full_name}", synthetic=True, mask=mask),
     )
     inside = mask.data > 0
-    intensities = {f"acquired {source}": outcome.relative_source.data[inside]}
+    intensities = {f"acquired {target.other.full_name}": outcome.relative_source.data[inside]}
     intensities[f"SYNTHETIC {target.full_name}"] = made.volume.data[inside]
     yield section(
-        target,
         "histogram",
         "Histograms of the brain",
-        "In units of the brain's median. The two modalities differ in contrast; a synthesised volume with a single "
-        "narrow peak, or with many voxels at 0 or 2, has failed.",
+        "In units of the brain's median. The two modalities differ in contrast; a synthesised volume with a "
+        "single narrow peak, or with many voxels at 0 or 2, has failed.",
         histograms(intensities, title="Intensities inside the brain mask"),
     )
     if outcome.reference:
