@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pds_bids.app import groupscores
-from pds_bids.app.groupscores import Mean
+from pds_bids.app import groupscores, quality
+from pds_bids.app.grouppage import group_page
 from pds_bids.bids.completion import completing_run
 from pds_bids.bids.tables import MISSING, table
 from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError
-from pds_bids.report.results import Part, ResultsPage, render_results
-from pds_bids.report.tables import Cell, Table
+from pds_bids.core.modality import Modality
 from pds_bids.report.templating import count_of
 
 COLUMNS = {
@@ -26,8 +24,11 @@ COLUMNS = {
     "session_id": "Session; n/a where the dataset has none",
     "status": "How the run ended that made what is here of this visit; without one, the latest run",
     "synthetic": "SYNTHETIC volumes in this dataset, by suffix; never acquired data",
+    "missing": "Modalities neither acquired nor synthesised; n/a where none is missing",
     "message": "What was done, with warnings; or why it was not",
     "seconds": "Duration of that run",
+    "flags": f"Columns whose value is beyond its limit, or, of {quality.LEAST_VISITS} visits or more, "
+    f"{quality.OUTLYING_SD} robust standard deviations from the median",
 }
 
 INTERRUPTED = {
@@ -53,8 +54,14 @@ def run(config: Config) -> int:
         raise NoUsableParticipantError(
             f"{out}: holds no participant outputs; run the participant level first"
         )
-    rows = [row | groupscores.values_of(visit) for visit in visits if (row := _row(out, visit))]
-    columns = COLUMNS | groupscores.columns(rows)
+    rows = [
+        row | quality.values_of(visit) | groupscores.values_of(visit)
+        for visit in visits
+        if (row := _row(out, visit))
+    ]
+    for row, flagged in zip(rows, quality.flags(rows), strict=True):
+        row["flags"] = ",".join(flagged) or MISSING
+    columns = COLUMNS | quality.columns(rows) | groupscores.columns(rows)
     _write_table(out / "group_synthesis.tsv", columns, rows)
     means = groupscores.summarised(rows, [row["participant_id"] for row in rows])
     for old in out.glob("group_scores.*"):
@@ -62,7 +69,7 @@ def run(config: Config) -> int:
     if means:
         _write_table(out / "group_scores.tsv", groupscores.SUMMARY, [asdict(mean) for mean in means])
     findings = groupscores.findings(means)
-    write_text(out / "group_synthesis.html", _page(out, rows, means, findings))
+    write_text(out / "group_synthesis.html", group_page(out, rows, means, findings))
     print("\n".join([*findings, f"{count_of(len(rows), 'visit')}: {out / 'group_synthesis.tsv'}"]))
     return 0
 
@@ -80,39 +87,6 @@ def _cell(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _page(out: Path, rows: Sequence[Mapping[str, Any]], means: Sequence[Mean], findings: list[str]) -> str:
-    """The same to look at, with the report of each visit one click away."""
-    states = Counter(row["status"] for row in rows)
-    told = [f"{count_of(len(rows), 'visit')}: {', '.join(f'{n} {state}' for state, n in states.items())}."]
-    scores: list[Mapping[str, Cell]] = [
-        {
-            "Target": mean.target.full_name,
-            "Metric": groupscores.TOLD[mean.metric].heading,
-            "Subjects": mean.n_subjects,
-            "Mean [95 % interval]": mean.text,
-        }
-        for mean in means
-    ]
-    shown = (
-        "status",
-        "synthetic",
-        *(c for c in groupscores.columns(rows) if c.endswith("psnr_db")),
-        "message",
-    )
-    visits = [{"visit": _report(out, row), **{name: row.get(name) for name in shown}} for row in rows]
-    links = {name: name for row in visits if (name := str(row["visit"])).endswith(".html")}
-    tables = [Table("Scores", scores)] if scores else []
-    tables.append(Table("Visits", visits, links=links))
-    part = Part("Visits", "synthetic", told + findings, tables)
-    return render_results(ResultsPage("All visits", [part]))
-
-
-def _report(out: Path, row: Mapping[str, Any]) -> str:
-    """Name of a visit's report; of the visit itself where it has none."""
-    label = "_".join(name for name in (row["participant_id"], row["session_id"]) if name != MISSING)
-    return f"{label}.html" if (out / f"{label}.html").exists() else label
-
-
 def _row(out: Path, visit: Path) -> dict[str, Any] | None:
     """The row of a visit; None, with a line, where no status can be read."""
     runs = dict(_runs(visit))
@@ -121,16 +95,16 @@ def _row(out: Path, visit: Path) -> dict[str, Any] | None:
     subject, *sessions = visit.relative_to(out).parts
     session = sessions[0] if sessions else None
     labels = subject.removeprefix("sub-"), session and session.removeprefix("ses-")
-    status = _telling(runs, completing_run(out, *labels)) if runs else INTERRUPTED
-    synthetic = sorted(
-        {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}
-    )
+    status = _telling(runs, completing_run(out, *labels)) if runs else INTERRUPTED | {"missing": ""}
+    synthetic = {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}
+    made = {modality.value for modality in Modality if modality.mean_suffix in synthetic}
     return {
         "participant_id": subject,
-        "session_id": session or "n/a",
+        "session_id": session or MISSING,
         "status": status["status"],
-        "synthetic": ",".join(synthetic) or "n/a",
-        "message": status["message"] or "n/a",
+        "synthetic": ",".join(sorted(synthetic)) or MISSING,
+        "missing": ",".join(sorted(set(status["missing"].split()) - made)) or MISSING,
+        "message": status["message"] or MISSING,
         "seconds": status["seconds"],
     }
 
@@ -141,7 +115,11 @@ def _runs(visit: Path) -> Iterator[tuple[str, dict[str, str]]]:
         try:
             status = json.loads(path.read_text(encoding="utf-8"))
             told = {name: " ".join(str(status[name]).split()) for name in INTERRUPTED}
-            yield path.parent.name, told | {"finished": str(status.get("finished", ""))}
+            more = {
+                "finished": str(status.get("finished", "")),
+                "missing": " ".join(status.get("missing", ())),
+            }
+            yield path.parent.name, told | more
         except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"{path}: cannot be read ({error}); run this participant again", file=sys.stderr)
 

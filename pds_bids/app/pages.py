@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.provenance import flat, settings, software_versions
+from pds_bids.app.quality import MEASURES, measures
 from pds_bids.app.scores import METRICS, Reference, Score
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.inventory import Visit
@@ -24,13 +25,6 @@ from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-QUALITY_NAMES = {
-    "dice": ("Overlap of brain mask and template (Dice)", "{:.3f}"),
-    "coverage": ("Share of the template brain inside the field of view", "{:.0%}"),
-    "max_displacement_mm": ("Largest head displacement", "{:.2f} mm"),
-}
-"""Key among the facts of preprocessing, to its name on the page and how its number is written."""
 
 SCORE_NAMES = {
     "target": "Target",
@@ -57,6 +51,12 @@ class Outcome:
     def target(self) -> Modality:
         """What was synthesised."""
         return self.synthesised.record.target
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Quality of the source."""
+        made = self.synthesised
+        return measures(self.prepared.facts, made.outlier_score, made.outlier_limit)
 
 
 def visit_page(
@@ -187,19 +187,13 @@ def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for outcome in outcomes:
         source, facts = outcome.target.other, outcome.prepared.facts
-        numbers = facts | facts["alignment"]
         reused = facts.get("reused_from")
         averaged = f"reference of {reused}" if reused else f"{facts['n_used']} of {facts['n_volumes']}"
         rows[f"Volumes averaged, {source.full_name}"] = averaged
-        for key, (name, form) in QUALITY_NAMES.items():
-            if key in numbers:
-                rows[f"{name}, {source.full_name}"] = form.format(numbers[key])
-        made = outcome.synthesised
-        rows[f"Unlikeness to the training scans, {source.full_name}"] = (
-            f"{made.outlier_score:.2f} (limit {made.outlier_limit:.2f})"
-        )
+        for name, value in outcome.measures.items():
+            rows[f"{MEASURES[name].heading}, {source.full_name}"] = MEASURES[name].form.format(value)
         rows[f"T1w image, {source.full_name}"] = _use_of_t1w(outcome)
-        record = made.record
+        record = outcome.synthesised.record
         rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
 

@@ -42,13 +42,17 @@ Status = Idle | Literal["complete", "already-complete", "no-source", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a visit ended, and when (ISO 8601, UTC): the content of its `status.json`."""
+    """How a visit ended, and when (ISO 8601, UTC): the content of its `status.json`.
+
+    `missing` are the modalities that were not acquired.
+    """
 
     visit: str
     status: Status
     message: str
     seconds: float
     finished: str
+    missing: list[str]
 
 
 def dry_run(config: Config, layout: PlanFormat) -> str:
@@ -91,6 +95,8 @@ def run(config: Config) -> int:
     run_id = new_run_id()
     require_writable(config.output_dir, "choose another output folder")
     require_writable(config.work_dir, "give --work-dir another folder")
+    # Its font cache would go to the home, which belongs to the user, and in a container may not be there.
+    os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / "matplotlib"))
     write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
     write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
     if config.run.clean_work_dir:
@@ -156,7 +162,9 @@ def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> R
 
     def ended(status: Status, message: str = "") -> Result:
         text = "; ".join(filter(None, [message, *_left_out(visit)]))
-        result = Result(visit.label, status, text, round(time.monotonic() - start, 1), now().isoformat())
+        seconds = round(time.monotonic() - start, 1)
+        missing = [modality.value for modality in sorted(visit.missing)]
+        result = Result(visit.label, status, text, seconds, now().isoformat(), missing)
         write_json(log / "status.json", asdict(result))
         write_text(log / "pds-bids.toml", settings_toml(config))
         if config.run.resource_monitor:

@@ -10,6 +10,7 @@ from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import Outcome, visit_page, visit_sections
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.preparation import Preparation, write_preparation
+from pds_bids.app.quality import write_qualities
 from pds_bids.app.records import write_page
 from pds_bids.app.scores import (
     MAIN,
@@ -35,24 +36,24 @@ from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
-from pds_bids.prep.reduced import Reduced
+from pds_bids.prep.reduced import Choose, Reduced
 from pds_bids.prep.reference import load_reference
 from pds_bids.prep.source import Prepared, prepare
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
 
 
-def _reduce_bold(series: Series, config: PrepConfig) -> Reduced:
-    return reduce_bold(series.path, series.metadata, config)
+def _reduce_bold(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
+    return reduce_bold(series.path, series.metadata, config, choose)
 
 
-def _reduce_dwi(series: Series, config: PrepConfig) -> Reduced:
+def _reduce_dwi(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
     if series.bval is None or series.bvec is None:
         raise ParticipantError(series.path, "has no gradient table", "add .bval and .bvec beside it")
-    return reduce_dwi(series.path, series.bval, series.bvec, config)
+    return reduce_dwi(series.path, series.bval, series.bvec, config, choose)
 
 
-REDUCE: Mapping[Modality, Callable[[Series, PrepConfig], Reduced]] = {
+REDUCE: Mapping[Modality, Callable[[Series, PrepConfig, Choose], Reduced]] = {
     Modality.BOLD: _reduce_bold,
     Modality.DWI: _reduce_dwi,
 }
@@ -60,7 +61,7 @@ REDUCE: Mapping[Modality, Callable[[Series, PrepConfig], Reduced]] = {
 
 def _reduce(series: Series, config: PrepConfig) -> Reduced:
     if series.reused is None or not series.reused.is_reference:
-        return REDUCE[series.modality](series, config)
+        return REDUCE[series.modality](series, config, list)
     facts = {"modality": series.modality.value, "reused_from": series.reused.dataset}
     return load_reference(series.path, series.reused.mask, facts, config)
 
@@ -146,7 +147,9 @@ def _write_page(
     page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
-    return [*(path for part in made for path in part.written), scores, *write_page(out, visit, page)]
+    qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
+    quality = write_qualities(visit.folder(out), qualities)
+    return [*(path for part in made for path in part.written), scores, quality, *write_page(out, visit, page)]
 
 
 def unusual_source(made: Synthesised) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -129,6 +130,21 @@ def _index(bids_dir: Path, subject: str, modality: Modality) -> BIDSLayout:
     except FileNotFoundError as error:
         raise points_nowhere(Path(error.filename)) from error
     except (OSError, ValueError, TypeError) as error:
-        raise ParticipantError(
+        raise _unusable_sidecar(bids_dir, subject, modality) or ParticipantError(
             bids_dir / f"sub-{subject}", f"a JSON sidecar cannot be used ({error})", "repair the file"
         ) from error
+
+
+def _unusable_sidecar(bids_dir: Path, subject: str, modality: Modality) -> ParticipantError | None:
+    """The first sidecar that could apply and holds no JSON object; PyBIDS does not always name it."""
+    own = visit_folder(bids_dir, subject, None)
+    folders = (bids_dir, own, *own.glob("ses-*"), *own.glob(f"**/{modality.datatype}"))
+    for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
+        try:
+            if isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+                continue
+            fault = "no object in braces"
+        except (OSError, ValueError) as error:
+            fault = str(error)
+        return ParticipantError(path, f"cannot be used as a JSON sidecar ({fault})", "repair the file")
+    return None

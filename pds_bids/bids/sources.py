@@ -16,6 +16,7 @@ from pds_bids.bids.naming import natural_key
 from pds_bids.core.config import Filters
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
+from pds_bids.core.volume import quiet_headers
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
@@ -207,7 +208,8 @@ def _count_volumes(image: Image) -> int:
     if not image.present:
         raise points_nowhere(image.path)
     try:
-        shape = cast("nb.spatialimages.SpatialImage", nb.load(image.path)).shape
+        with quiet_headers():
+            shape = cast("nb.spatialimages.SpatialImage", nb.load(image.path)).shape
     except (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError) as error:
         raise ParticipantError(image.path, f"cannot be read ({error})", "restore the file") from error
     except nb.spatialimages.HeaderDataError as error:

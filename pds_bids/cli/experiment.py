@@ -25,26 +25,19 @@ def experiment() -> None:
     """
 
 
-def in_setting(n_subjects: int) -> Callable[[Command], Command]:
+def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
     """Add the options that `Setting` is made of.
 
     Parameters
     ----------
     n_subjects
-        Default of --n-subjects.
+        Default of --n-subjects; None for an experiment that simulates nobody.
     """
-    options = [
+    simulated = [
         click.option(
             "--label-maps",
             type=_ExistingFolder,
             help="Folder of FreeSurfer-style label maps; people are simulated from those MODEL has not seen.",
-        ),
-        click.option("--out", type=_File, required=True, help="Numbers and findings to write (.json)."),
-        click.option(
-            "--model",
-            default=SynthesisConfig.model,
-            metavar="NAME|PATH",
-            help="Bundled weights, or a checkpoint.",
         ),
         click.option(
             "--n-subjects",
@@ -52,6 +45,15 @@ def in_setting(n_subjects: int) -> Callable[[Command], Command]:
             metavar="N",
             default=n_subjects,
             help="Simulated people to test on.",
+        ),
+    ]
+    options = [
+        click.option("--out", type=_File, required=True, help="Numbers and findings to write (.json)."),
+        click.option(
+            "--model",
+            default=SynthesisConfig.model,
+            metavar="NAME|PATH",
+            help="Bundled weights, or a checkpoint.",
         ),
         click.option(
             "--work",
@@ -64,7 +66,7 @@ def in_setting(n_subjects: int) -> Callable[[Command], Command]:
     ]
 
     def decorate(command: Command) -> Command:
-        for option in reversed(options):
+        for option in reversed([*(simulated if n_subjects else []), *options]):
             command = option(command)
         return command
 
@@ -164,3 +166,14 @@ def trust(n_challenged: int, training_bank: Path | None, **setting: Any) -> int:
     from pds_bids.app.experiments.setting import Setting
 
     return trust.run(trust.Plan(n_challenged, training_bank), Setting(**setting))
+
+
+@experiment.command()
+@click.argument("bids_dir", metavar="BIDS_DIR", type=_ExistingFolder)
+@in_setting(n_subjects=None)
+def temporal(bids_dir: Path, **setting: Any) -> int:
+    """Synthesise from parts of the series of a BIDS dataset, to see how many volumes are enough."""
+    from pds_bids.app.experiments import temporal
+    from pds_bids.app.experiments.setting import Setting
+
+    return temporal.run(temporal.Plan(bids_dir), Setting(**setting))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +124,37 @@ class Volume:
 
 
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
+_CHUNK = 2**22
+
+
+@contextmanager
+def quiet_headers() -> Iterator[None]:
+    """Keep nibabel from printing what it mends in a header."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def require_intact(path: Path) -> None:
+    """Read a compressed file to its end, where its checksum stands; voxels alone end before it.
+
+    Raises
+    ------
+    ParticipantError
+        If bytes were changed or lost since it was compressed.
+    """
+    if path.suffix != ".gz":
+        return
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(_CHUNK):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise ParticipantError(path, f"cannot be read ({error})", "restore the complete file") from error
 
 
 def load_volume(path: Path, space: str = "native") -> Volume:
@@ -144,6 +179,7 @@ def load_volume(path: Path, space: str = "native") -> Volume:
         nb.spatialimages.HeaderDataError,
         nb.wrapstruct.WrapStructError,
     )
+    require_intact(path)
     try:
         image = nb.load(path)
         if not isinstance(image, nb.spatialimages.SpatialImage):

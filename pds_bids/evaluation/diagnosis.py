@@ -26,6 +26,11 @@ VARIANCE_KEPT = 0.95
 LEAST_IN_CLASS = 6
 """Subjects that a class needs to be in every fold of every loop."""
 
+N_FOLDS = 5
+
+REPEATS = 3
+"""Divisions into folds, over which probabilities are averaged."""
+
 N_RESAMPLES = 1000
 
 
@@ -42,8 +47,6 @@ def out_of_fold(
     labels: Labels,
     subjects: Labels,
     seed: int,
-    n_folds: int = 5,
-    repeats: int = 3,
 ) -> dict[str, Array]:
     """Probabilities of classes for every row, by classifiers that never saw its subject.
 
@@ -58,8 +61,6 @@ def out_of_fold(
         (n,) 0, 1, ... K - 1.
     subjects
         (n,) whose each row is: those of one subject stay together.
-    repeats
-        Divisions into folds, over which probabilities are averaged.
 
     Returns
     -------
@@ -77,18 +78,16 @@ def out_of_fold(
     if min(len(np.unique(subjects[labels == c])) for c in classes) < LEAST_IN_CLASS:
         raise ValueError(f"a class has fewer than {LEAST_IN_CLASS} subjects")
     probabilities = {name: np.zeros((len(labels), len(classes))) for name in arms}
-    for repeat in range(repeats):
-        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed + repeat)
+    for division in np.random.SeedSequence(seed).generate_state(REPEATS).tolist():
+        folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=division)
         for inside, outside in folds.split(labels, labels, subjects):
             fitted = {
-                view: _classifier(seed + repeat).fit(
-                    views[view][inside], labels[inside], groups=subjects[inside]
-                )
+                view: _classifier(division).fit(views[view][inside], labels[inside], groups=subjects[inside])
                 for view in {arm.train for arm in arms.values()}
             }
             for name, arm in arms.items():
                 probabilities[name][outside] += fitted[arm.train].predict_proba(views[arm.test][outside])
-    return {name: total / repeats for name, total in probabilities.items()}
+    return {name: total / REPEATS for name, total in probabilities.items()}
 
 
 def _classifier(seed: int) -> Any:
@@ -123,7 +122,7 @@ def balanced_accuracy(labels: Labels, probability_NK: Array) -> float:
 def macro_auc(labels: Labels, probability_NK: Array) -> float:
     """Mean over classes of the area under the ROC curve of that class against the rest.
 
-    Of the ranks rather than of the curve: Mann and Whitney's U, a tenth of scikit-learn's time in a bootstrap.
+    From ranks (Mann and Whitney's U) and not from the curve, for a bootstrap asks for it a thousand times.
     """
     from scipy.stats import rankdata
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
-from pds_bids.prep.reduced import Reduced, reduce_volumes
+from pds_bids.prep.reduced import Choose, Reduced, reduce_volumes
 from pds_bids.prep.series import open_series
 
 B0_LIMIT = 50.0
@@ -40,7 +40,7 @@ class Gradients:
     warnings: tuple[str, ...]
 
 
-def reduce_dwi(path: Path, bval: Path, bvec: Path, config: PrepConfig) -> Reduced:
+def reduce_dwi(path: Path, bval: Path, bvec: Path, config: PrepConfig, choose: Choose = list) -> Reduced:
     """Mean over the diffusion-weighted volumes of one shell.
 
     Volumes without diffusion weighting stay out: averaged together the contrasts of b0 and b1000 cancel.
@@ -51,6 +51,8 @@ def reduce_dwi(path: Path, bval: Path, bvec: Path, config: PrepConfig) -> Reduce
         4D NIfTI.
     bval, bvec
         Its gradient table in FSL's format.
+    choose
+        Given the volumes of the shell.
 
     Raises
     ------
@@ -62,7 +64,8 @@ def reduce_dwi(path: Path, bval: Path, bvec: Path, config: PrepConfig) -> Reduce
     weighted = gradients.bvals > B0_LIMIT
     if not weighted.any():
         raise ParticipantError(bval, "only b = 0 volumes", "a diffusion-weighted series is needed")
-    centre, members = choose_shell(gradients.bvals)
+    centre, shell = choose_shell(gradients.bvals)
+    members = choose(shell)
     directions = count_directions(gradients.bvecs[members])
     facts = {
         "modality": "dwi",

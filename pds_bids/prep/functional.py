@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.config import PrepConfig
-from pds_bids.prep.reduced import Reduced, reduce_volumes
+from pds_bids.prep.reduced import Choose, Reduced, reduce_volumes
 from pds_bids.prep.series import open_series
 
 START_WINDOW = 40
@@ -18,7 +18,7 @@ MIN_RISE = 0.02
 """Signal drifts by 1 % or so in any scan; magnetisation before its steady state is clearly above that."""
 
 
-def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig) -> Reduced:
+def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig, choose: Choose = list) -> Reduced:
     """Mean of a BOLD series.
 
     Parameters
@@ -27,6 +27,8 @@ def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig) -> Red
         4D NIfTI.
     metadata
         Its sidecar; `RepetitionTime` and `EchoTime` (s) are kept among the facts.
+    choose
+        Given the volumes in the steady state.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def reduce_bold(path: Path, metadata: dict[str, Any], config: PrepConfig) -> Red
     dropped = count_non_steady(means)
     facts: dict[str, Any] = {"modality": "bold", "n_dropped": dropped}
     facts |= {key: metadata[key] for key in ("RepetitionTime", "EchoTime") if key in metadata}
-    return reduce_volumes(series, list(range(dropped, series.n_volumes)), facts, [], config)
+    return reduce_volumes(series, choose(list(range(dropped, series.n_volumes))), facts, [], config)
 
 
 def _finite_mean(data: NDArray[np.float32]) -> float:

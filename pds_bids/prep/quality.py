@@ -1,10 +1,13 @@
-"""Did the registration succeed? Numbers, and the limits beyond which it did not."""
+"""Is the source sound, did the registration succeed? Numbers, and the limits beyond which they warn."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import MODEL_GRID, Grid, Volume
@@ -18,6 +21,73 @@ MIN_DICE = 0.75
 SCALE_LIMITS = (0.7, 1.4)
 MAX_STRETCH = 1.35
 """Largest over smallest scale: real heads needed up to 1.31, a slab pulled over the whole template 1.75."""
+
+
+class Limit(NamedTuple):
+    """What is usual of a measure, and what to do about a value beyond: a warning, never a refusal."""
+
+    low: float
+    high: float
+    said: str
+
+
+LIMITS: Mapping[str, Limit] = {
+    "coverage": Limit(
+        0.90, 1.0, "the field of view covers {:.0%} of the template brain: nothing is known outside it"
+    ),
+    "dice": Limit(
+        0.90, 1.0, "brain mask and template overlap little (Dice {:.2f}): look at mask and alignment"
+    ),
+    "jacobian_min": Limit(
+        0.2, np.inf, "the warp to the atlas shrinks a place {:.2f}-fold: look at the alignment"
+    ),
+    "jacobian_max": Limit(
+        0.0, 5.0, "the warp to the atlas stretches a place {:.1f}-fold: look at the alignment"
+    ),
+    "max_displacement_mm": Limit(
+        0.0, 3.0, "the head moved by up to {:.1f} mm: expect blur, and signal lost or distorted"
+    ),
+    "snr": Limit(10.0, np.inf, "the signal is only {:.1f} times the noise: expect a worse synthesis"),
+}
+"""Twelve real scans had a Dice of 0.93 to 0.97, determinants of 0.4 to 2.1, and an SNR of 17 to 44."""
+
+
+def beyond_limits(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence for each measure, among the facts of preprocessing, that lies beyond its limits.
+
+    >>> beyond_limits({"snr": 4.0, "alignment": {"dice": 0.95}})
+    ('the signal is only 4.0 times the noise: expect a worse synthesis',)
+    """
+    measures = facts | facts["alignment"]
+    return tuple(
+        limit.said.format(measures[name])
+        for name, limit in LIMITS.items()
+        if name in measures and not limit.low <= measures[name] <= limit.high
+    )
+
+
+def signal_to_noise(reference: Volume, mask: Volume) -> float | None:
+    """Median of the brain over the noise in it; None where the brain is too small to tell.
+
+    The noise is the median size of the finest diagonal Haar coefficients, which hold little else (Donoho and
+    Johnstone 1994, Biometrika 81:425): no air around the head is needed, which many scanners blank.
+    """
+    detail, inside = reference.data.astype(np.float64), mask.data > 0
+    for axis in range(3):
+        even, odd = _pairs(detail, axis)
+        detail = (even - odd) / np.sqrt(2)
+        inside = np.logical_and(*_pairs(inside, axis))
+    if not inside.any():
+        return None
+    noise = np.median(np.abs(detail[inside])) / 0.6745
+    return float(np.median(reference.data[mask.data > 0]) / max(noise, 1e-12))
+
+
+def _pairs(data: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Every second slice along an axis, and its neighbour."""
+    moved = np.moveaxis(data, axis, 0)
+    n = len(moved) // 2 * 2
+    return np.moveaxis(moved[0:n:2], 0, axis), np.moveaxis(moved[1:n:2], 0, axis)
 
 
 def overlap(mask: Volume, to_model: Matrix) -> float:

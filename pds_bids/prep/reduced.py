@@ -24,6 +24,9 @@ from pds_bids.prep.series import Series, finite
 
 FEW_VOLUMES = 5
 
+Choose = Callable[[list[int]], list[int]]
+"""Which of the usable volumes of a series to take; `list` takes all."""
+
 
 @dataclass(frozen=True)
 class Reduced:
@@ -74,6 +77,8 @@ def reduce_volumes(
             volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES), keep)
             corrected = average(volumes, config)
         mean = corrected.mean.like(corrected.mean.data.clip(0))
+        if not mean.data.any():
+            raise ParticipantError(series.path, "has no positive intensities", "give the magnitude image")
         volume = stored_on(correct_bias(mean, brain_mask(mean, series.path), config), series.grid)
     notes = [*series.warnings, *warnings, *notes]
     if len(volumes) < FEW_VOLUMES:

@@ -10,13 +10,13 @@ import numpy as np
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
-from pds_bids.core.volume import Volume, load_volume
+from pds_bids.core.volume import Volume, load_volume, quiet_headers
 from pds_bids.prep.bias import correct_bias
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import MIN_BRAIN_ML, brain_mask, volume_ml
 from pds_bids.prep.orientation import canonical, stored_on
 from pds_bids.prep.reduced import Reduced
-from pds_bids.prep.series import check_geometry, complex_voxels, finite, quiet_headers
+from pds_bids.prep.series import check_geometry, complex_voxels, finite
 
 
 def load_still(path: Path) -> Volume:

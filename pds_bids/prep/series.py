@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.core.errors import ParticipantError
-from pds_bids.core.volume import Grid, Volume
+from pds_bids.core.volume import Grid, Volume, quiet_headers, require_intact
 from pds_bids.prep.conversion import Matrix, is_sheared
 from pds_bids.prep.failures import failures_of
 
@@ -101,8 +99,8 @@ def open_series(path: Path) -> Series:
     Raises
     ------
     ParticipantError
-        If the file is no readable NIfTI (1 or 2), is complex, is not 4D, has a single volume, or an
-        impossible affine.
+        If the file is no readable NIfTI (1 or 2), is damaged, is complex, is not 4D, has a single volume, or
+        an impossible affine.
     """
     import nibabel as nb
 
@@ -113,6 +111,7 @@ def open_series(path: Path) -> Series:
             raise ValueError(f"it is a {type(image).__name__}")
     except _unopenable() as error:
         raise ParticipantError(path, f"is not a readable NIfTI file ({error})", "restore the file") from error
+    require_intact(path)
     if len(image.shape) != 4 or image.shape[3] < 2:
         fault = f"has shape {image.shape}, a 4D series of at least 2 volumes is needed"
         raise ParticipantError(path, fault, "give the whole series")
@@ -122,18 +121,6 @@ def open_series(path: Path) -> Series:
     with failures_of(path, notes):
         check_geometry(path, np.asarray(image.affine), image.shape[:3])
     return Series(path, image, notes)
-
-
-@contextmanager
-def quiet_headers() -> Iterator[None]:
-    """Keep nibabel from printing what it mends in a header."""
-    logger = logging.getLogger("nibabel.global")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def complex_voxels(path: Path) -> ParticipantError:

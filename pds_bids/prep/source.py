@@ -16,14 +16,12 @@ from pds_bids.prep.anatomy import t1w_context
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.orientation import canonical, stored_on
-from pds_bids.prep.quality import filled_grid, require_success
+from pds_bids.prep.quality import beyond_limits, filled_grid, require_success, signal_to_noise
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.reference import load_still
 from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_model
 from pds_bids.prep.resampling import field_of_view, resample
 from pds_bids.prep.series import HEADER_WARNINGS
-
-FULL_COVERAGE = 0.90
 
 NO_CONTEXT = "the T1w image shows too little of the brain: it served the alignment, the model did without it"
 
@@ -89,10 +87,11 @@ def prepare(
     notes = tuple(text for text in reduced.warnings if text in HEADER_WARNINGS)
     with failures_of(reduced.path, notes):
         prepared = _prepare(reduced, t1w, config)
-        if not warp:
-            return prepared
-        alignment = add_warp(prepared.alignment, prepared.model, work_dir, config)
-    return replace(prepared, alignment=alignment, facts=prepared.facts | _quality_facts(alignment))
+        if warp:
+            alignment = add_warp(prepared.alignment, prepared.model, work_dir, config)
+            facts = prepared.facts | _quality_facts(alignment)
+            prepared = replace(prepared, alignment=alignment, facts=facts)
+    return replace(prepared, warnings=prepared.warnings + beyond_limits(prepared.facts))
 
 
 def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared:
@@ -102,9 +101,6 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
     first = canonical(reduced.mask) if reduced.mask else brain_mask(reference, reduced.path)
     alignment, mask, found = align(reference, first, head, config)
     require_success(reduced.path, alignment.quality)
-    share = alignment.quality["coverage"]
-    if share < FULL_COVERAGE:
-        found += (f"the field of view covers {share:.0%} of the template brain: nothing is known outside it",)
     model_mask = to_model(mask, alignment)
     model_mask = model_mask.like(model_mask.data > 0.5)
     model = model_mask.like(to_model(reference, alignment, "bspline").data.clip(0) * model_mask.data)
@@ -120,7 +116,7 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
         model_mask,
         context,
         replace(alignment, grid=stored),
-        reduced.facts | _quality_facts(alignment),
+        reduced.facts | _quality_facts(alignment) | _noise_facts(reference, mask),
         reduced.warnings + unused + found + unseen,
     )
 
@@ -149,6 +145,11 @@ def _context(
 
 def _quality_facts(alignment: Alignment) -> dict[str, dict[str, float]]:
     return {"alignment": {name: round(value, 4) for name, value in alignment.quality.items()}}
+
+
+def _noise_facts(reference: Volume, mask: Volume) -> dict[str, float]:
+    snr = signal_to_noise(reference, mask)
+    return {} if snr is None else {"snr": round(snr, 2)}
 
 
 def align_reference(

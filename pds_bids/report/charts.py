@@ -57,8 +57,16 @@ def chart(kind: str, title: str, data: Data) -> Figure:
     if kind not in KINDS:
         raise ValueError(f"no such kind of chart: {kind}; choose from {', '.join(KINDS)}")
     with rc_context(STYLE):
-        figure = KINDS[kind](data)
+        figure = KINDS[kind](data) if data.get("series", True) else _nothing()
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+def _nothing() -> Figure:
+    """In place of a chart without any series."""
+    figure, (axes,) = panelled([""], height_in=0.6)
+    axes.set_axis_off()
+    axes.text(0, 0.5, "nothing to show: no subject has a value", color=QUIET)
     return figure
 
 

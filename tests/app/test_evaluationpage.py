@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pds_bids.app import evaluationpage
+from pds_bids.app.experiments.setting import Result, Setting, write_result
 from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID
@@ -93,8 +96,27 @@ def test_what_no_experiment_wrote_is_refused(tmp_path: Path, content: str, fault
         evaluationpage.run([tmp_path / "a.json"], tmp_path / "page.html")
 
 
-@pytest.mark.parametrize("chart", [{"kind": "pie", "data": {}}, {"kind": "forest", "data": {"series": {}}}])
+@pytest.mark.parametrize(
+    "chart", [{"kind": "pie", "data": {}}, {"kind": "forest", "data": {"series": {"a": [1, 2]}}}]
+)
 def test_a_chart_that_cannot_be_drawn_is_told(tmp_path: Path, chart: dict[str, Any]) -> None:
     about = json.loads(json.dumps(ABOUT)) | {"charts": [{"title": "Round", "caption": "", **chart}]}
     with pytest.raises(UsageError, match=r"a\.json: the chart Round cannot be drawn"):
         evaluationpage.part_of(about, tmp_path / "a.json")
+
+
+def test_every_experiment_leaves_a_page_beside_its_json(tmp_path: Path) -> None:
+    setting = Setting(tmp_path / "trust.json", label_maps=tmp_path / "maps")
+    result = Result(**{name: ABOUT[name] for name in evaluationpage.SHOWN})
+    write_result(result, NamedChoice(3), setting, SimpleNamespace(sha256="00d137"))
+    html = (tmp_path / "trust.html").read_text()
+    assert evaluationpage.load(setting.out)["steps"] == 3
+    for told in ("Can it be trusted?", "SIMULATED SUBJECTS", "00d137", "<dt>steps</dt> <dd>3</dd>"):
+        assert told in html
+
+
+@dataclass(frozen=True)
+class NamedChoice:
+    """What an experiment is asked beyond the setting."""
+
+    steps: int

@@ -55,8 +55,10 @@ def test_the_run_that_made_the_volumes_tells(tmp_path: Path, session: str | None
         "session_id": f"ses-{session}" if session else "n/a",
         "status": "complete",
         "synthetic": "trace",
+        "missing": "n/a",
         "message": "synthesised mean dMRI (trace); warning: no T1w",
         "seconds": "10",
+        "flags": "n/a",
     }
 
 
@@ -219,6 +221,55 @@ def test_the_page_leads_to_the_reports_that_there_are(tmp_path: Path) -> None:
     write_text(tmp_path / "sub-01_ses-a.html", "a report")
     table(tmp_path)
     html = (tmp_path / "group_synthesis.html").read_text()
-    assert re.findall(r'href="(.*?)"', html) == ["sub-01_ses-a.html"]
-    assert "2 visits: 2 failed." in html
+    assert re.findall(r'href="(.*?)"', html) == ["sub-01_ses-a.html"] * 2  # under Not done, and among all
+    assert "<dt>Visits failed</dt> <dd>2</dd>" in html
     assert "&lt;b&gt;truncated" in html
+
+
+def measured(out: Path, visit: str, **values: float) -> None:
+    """What a run leaves that measured the BOLD of a visit."""
+    ended(out, visit, "10", "complete")
+    sound = {"dice": 0.95, "snr": 30.0, "outlier_score": 1.0, "outlier_limit": 1.2}
+    write_json(out / visit / "log" / "quality.json", {"bold": sound | values})
+
+
+def test_measures_are_columns_and_the_unusual_are_flagged(tmp_path: Path) -> None:
+    for number in range(12):
+        measured(tmp_path, f"sub-{number:02}", snr=30.0 + 0.1 * number)
+    measured(tmp_path, "sub-20", snr=60.0)  # within its limits, and far from the others
+    measured(tmp_path, "sub-21", dice=0.8)
+    measured(tmp_path, "sub-22", outlier_score=1.3)
+    rows = {row["participant_id"]: row for row in table(tmp_path)}
+    assert rows["sub-20"]["bold_snr"] == "60"
+    flagged = {name: row["flags"] for name, row in rows.items() if row["flags"] != "n/a"}
+    assert flagged == {"sub-20": "bold_snr", "sub-21": "bold_dice", "sub-22": "bold_outlier_score"}
+    html = (tmp_path / "group_synthesis.html").read_text()
+    assert re.findall(r'class="out">(.*?)<', html) == ["60", "0.8", "1.3"]
+    assert html.count("<svg") == 3  # what varies: SNR, Dice, unlikeness
+
+
+def test_of_few_visits_none_is_called_unusual_for_the_others(tmp_path: Path) -> None:
+    for number in range(5):
+        measured(tmp_path, f"sub-{number:02}", snr=30.0 + 30 * (number == 4))
+    assert {row["flags"] for row in table(tmp_path)} == {"n/a"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"bold": 3}', '{"bold": {"dice": "x"}}'])
+def test_measures_that_cannot_be_read_are_said_and_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    ended(tmp_path, "sub-01", "10", "complete")
+    write_text(tmp_path / "sub-01" / "log" / "quality.json", content)
+    assert "bold_dice" not in table(tmp_path)[0]
+    assert "quality.json: cannot be read" in capsys.readouterr().err
+
+
+def test_who_still_misses_what_is_told(tmp_path: Path) -> None:
+    synthesised(tmp_path, "01", None, "10")
+    ended(tmp_path, "sub-01", "10", "complete", missing=["dwi"])
+    ended(tmp_path, "sub-02", "10", "failed", "truncated", missing=["dwi"])
+    ended(tmp_path, "sub-03", "10", "no-source", missing=["bold", "dwi"])
+    assert [row["missing"] for row in table(tmp_path)] == ["n/a", "dwi", "bold,dwi"]
+    html = (tmp_path / "group_synthesis.html").read_text()
+    assert "<dt>Visits without mean dMRI (trace)</dt> <dd>2</dd>" in html
+    assert html.index("Not done") < html.index("truncated") < html.index('id="visits"')

@@ -30,7 +30,7 @@ from pds_bids.app.methods import (
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.scores import scoring_reference
 from pds_bids.bids.inventory import Visit
-from pds_bids.bids.pairs import PairFiles
+from pds_bids.bids.pairs import Direction, PairFiles
 from pds_bids.bids.sources import Series
 from pds_bids.core.config import Config, PrepConfig
 from pds_bids.core.errors import ParticipantError
@@ -44,6 +44,7 @@ from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.registration import Alignment
 from pds_bids.prep.source import Prepared
+from pds_bids.training.data import Batch, make_batch
 
 BRAIN = np.zeros(MODEL_GRID.shape, bool)
 BRAIN[12:68, 12:84, 12:76] = True
@@ -248,6 +249,44 @@ def test_an_app_that_scores_where_the_target_is_is_caught(monkeypatch: pytest.Mo
     monkeypatch.setattr(scores, "align_reference", lambda mean, mask, *_: (mean, mask))
     with snaps:
         trap_of_the_scoring_mask(monkeypatch)
+
+
+# What a cohort's pairs show the networks follows from the source, also where the target's field of view ends.
+
+
+def shown_of_a_cohort(
+    target: NDArray[np.float32], reach: NDArray[np.bool_], brain: str, monkeypatch: pytest.MonkeyPatch
+) -> Batch:
+    """A visit; `brain` is the file that is taken for the mask of the source."""
+    images = {"source": image(0), "target": target, "t1w": image(9), "brain": BRAIN, "reach": reach}
+    monkeypatch.setattr(cohort, "_read", lambda path: volume(images[path.name], MODEL_SPACE))
+    names = ("source", "target", brain, "reach", "t1w")
+    visit_files = PairFiles("01", None, {modality: Direction(*map(Path, names)) for modality in Modality})
+    pairs = cohort.DerivativePairs((visit_files,), {})
+    return make_batch(pairs.get([0]), [list(Modality).index(TARGET)], None)
+
+
+def trap_of_the_cohort(monkeypatch: pytest.MonkeyPatch, brain: str) -> None:
+    lower_half = BRAIN & (np.arange(BRAIN.shape[2]) < 40)
+    one = shown_of_a_cohort(image(1), BRAIN, brain, monkeypatch)
+    other = shown_of_a_cohort(image(2, loudness=7.0) * lower_half, lower_half, brain, monkeypatch)
+    index = list(Modality).index(SOURCE)
+    assert not torch.equal(one.images[:, 1 - index], other.images[:, 1 - index])
+    for name, seen, unseen in (
+        ("source", one.images[:, index], other.images[:, index]),
+        ("mask", one.mask, other.mask),
+        ("t1w", one.t1w, other.t1w),
+    ):
+        np.testing.assert_array_equal(seen, unseen, name)
+
+
+def test_a_cohort_shows_all_of_a_source_whatever_the_target_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    trap_of_the_cohort(monkeypatch, "brain")
+
+
+def test_a_cohort_masked_by_the_reach_of_the_target_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    with snaps:
+        trap_of_the_cohort(monkeypatch, "reach")
 
 
 # Visits of one person stay on one side of the split.

@@ -96,19 +96,27 @@ def trap_of_the_pattern(folder: Path, monkeypatch: pytest.MonkeyPatch, banks: di
     assert training.run(training.Order("tiny", folder, folder / "out.safetensors", 1, "cpu")) == 0
     ((model, loss, read),) = begun
     assert model.pattern is loss.values
-    assert (loss.values.n_pairs, read) == (6, {"train": list(range(6)), "calibration": []})
+    assert (loss.values.n_pairs, read) == (6, {part: [] for part in banks} | {"train": list(range(6))})
 
 
-def test_only_training_subjects_shape_the_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trap_of_the_pattern(tmp_path, monkeypatch, {"train": Recorded(), "calibration": Recorded()})
+@pytest.fixture
+def banks() -> dict[str, Recorded]:
+    return {part: Recorded() for part in ("train", "calibration", "test")}
 
 
-def test_a_pattern_of_other_subjects_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    banks = {"train": Recorded(), "calibration": Recorded()}
+def test_only_training_subjects_shape_the_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banks: dict[str, Recorded]
+) -> None:
+    trap_of_the_pattern(tmp_path, monkeypatch, banks)
 
+
+@pytest.mark.parametrize("part", ["calibration", "test"])
+def test_a_pattern_of_other_subjects_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banks: dict[str, Recorded], part: str
+) -> None:
     def leaky(config: PatternConfig, _: Any, seed: int) -> PatternLoss | None:
-        return pattern_loss(config, banks["calibration"], seed)
+        return pattern_loss(config, banks[part], seed)
 
     monkeypatch.setattr(training, "pattern_loss", leaky)
-    with pytest.raises(AssertionError, match="calibration"):
+    with pytest.raises(AssertionError, match=part):
         trap_of_the_pattern(tmp_path, monkeypatch, banks)

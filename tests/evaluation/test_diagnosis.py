@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from pds_bids.evaluation import diagnosis
 from pds_bids.evaluation.diagnosis import (
     Arm,
     balanced_accuracy,
@@ -16,9 +17,17 @@ from pds_bids.evaluation.diagnosis import (
     score,
 )
 
+pytestmark = pytest.mark.usefixtures("one_division")
+
 N, CLASSES = 60, 3
 LABELS = np.arange(N) % CLASSES
 SUBJECTS = np.arange(N)
+
+
+@pytest.fixture
+def one_division(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three that are averaged over."""
+    monkeypatch.setattr(diagnosis, "REPEATS", 1)
 
 
 def noise(seed: int, n: int = N, features: int = 8) -> NDArray[np.float64]:
@@ -37,7 +46,7 @@ def test_classes_that_differ_are_told_and_noise_is_not() -> None:
         "again": Arm("clear", "same, shown again"),
         "blind": Arm("clear", "noise"),
     }
-    told = out_of_fold(views, arms, LABELS, SUBJECTS, seed=0, repeats=1)
+    told = out_of_fold(views, arms, LABELS, SUBJECTS, seed=0)
 
     for probability in told.values():
         np.testing.assert_allclose(probability.sum(axis=1), 1)
@@ -53,8 +62,8 @@ def test_two_visits_of_a_subject_are_never_on_both_sides() -> None:
     views = {"own": np.repeat(noise(2, features=200), 2, axis=0)}
     arms = {"own": Arm("own", "own")}
 
-    apart = out_of_fold(views, arms, labels, subjects, seed=0, repeats=1)["own"]
-    leaking = out_of_fold(views, arms, labels, np.arange(2 * N), seed=0, repeats=1)["own"]
+    apart = out_of_fold(views, arms, labels, subjects, seed=0)["own"]
+    leaking = out_of_fold(views, arms, labels, np.arange(2 * N), seed=0)["own"]
 
     assert balanced_accuracy(labels, apart) < 0.5
     assert balanced_accuracy(labels, leaking) > 0.8
@@ -65,7 +74,7 @@ def test_a_hole_is_filled_from_training_subjects() -> None:
     views["holes"][::5, 2] = np.nan
     views["holes"][:, 7] = np.nan
 
-    told = out_of_fold(views, {"holes": Arm("holes", "holes")}, LABELS, SUBJECTS, seed=0, repeats=1)
+    told = out_of_fold(views, {"holes": Arm("holes", "holes")}, LABELS, SUBJECTS, seed=0)
 
     assert balanced_accuracy(LABELS, told["holes"]) > 0.8
 

@@ -6,7 +6,13 @@ import pytest
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.volume import Grid
 from pds_bids.prep.atlas import template, template_mask
-from pds_bids.prep.quality import affine_quality, coverage, require_success
+from pds_bids.prep.quality import (
+    affine_quality,
+    beyond_limits,
+    coverage,
+    require_success,
+    signal_to_noise,
+)
 
 GOOD = {
     "dice": 0.94, "coverage": 0.99, "scale_max": 1.2, "scale_min": 1.05, "shear": 0.05, "determinant": 1.4,
@@ -57,3 +63,36 @@ def test_every_failure_is_named(change, fault):
     require_success(Path("a.nii"), GOOD)
     with pytest.raises(ParticipantError, match=fault):
         require_success(Path("a.nii"), GOOD | change)
+
+
+@pytest.mark.parametrize("sigma", [20.0, 100.0])
+def test_noise_is_found_in_the_brain_itself(head, sigma):
+    brain = head.like(1000.0 * (head.data > 100))
+    mask = head.like(head.data > 100)
+    grain = np.random.default_rng(0).normal(0, sigma, head.data.shape)
+    assert signal_to_noise(brain.like(brain.data + grain), mask) == pytest.approx(1000 / sigma, rel=0.05)
+
+
+def test_too_small_a_brain_has_no_noise(head):
+    point = np.zeros(head.data.shape)
+    point[20, 20, 20] = 1
+    assert signal_to_noise(head, head.like(point)) is None
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "said"),
+    [
+        ("dice", 0.85, "Dice 0.85"),
+        ("coverage", 0.8, "covers 80%"),
+        ("jacobian_min", -0.1, "shrinks"),
+        ("jacobian_max", 7.0, "stretches"),
+        ("max_displacement_mm", 4.2, "4.2 mm"),
+        ("snr", 4.0, "4.0 times"),
+    ],
+)
+def test_a_measure_beyond_its_limits_warns(measure, value, said):
+    sound = {"dice": 0.95, "coverage": 1.0, "jacobian_min": 0.5, "jacobian_max": 2.0}
+    facts = {"max_displacement_mm": 0.4, "snr": 30.0, "alignment": sound}
+    assert beyond_limits(facts) == ()
+    (warning,) = beyond_limits(facts | {"alignment": sound | {measure: value}})
+    assert said in warning

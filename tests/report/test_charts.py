@@ -140,3 +140,10 @@ def test_text_is_legible_at_700_pixels(kind):
     figure = chart(kind, "a", DATA[kind])
     sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
     assert min(sizes) / 72 * 700 / figure.get_figwidth() > 10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "series" in DATA[kind]])
+@pytest.mark.filterwarnings("error")
+def test_a_chart_of_nothing_says_so(kind):
+    written = texts(to_svg(chart(kind, "Gains", DATA[kind] | {"series": {}})))
+    assert written == ["nothing to show: no subject has a value", "Gains"]

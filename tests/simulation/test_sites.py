@@ -50,3 +50,17 @@ def test_unweighted_volumes_are_interleaved(site):
     assert not protocol.weighted[0]
     assert (~protocol.weighted).sum() == protocol.n_b0
     assert protocol.weighted[-1]
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_a_site_always_scans_alike_and_unlike_the_others(modality):
+    scans = {name: site.acquisition(modality) for name, site in SITES.items()}
+
+    assert all(SITES[name].acquisition(modality) == scan for name, scan in scans.items())
+    assert len({scan.gamma for scan in scans.values()}) == len(SITES)
+    oasis, protocol = scans["oasis"], SITES["oasis"].protocols[modality]
+    assert oasis.fwhm_mm == protocol.voxel_mm
+    assert oasis.te_ms == pytest.approx(1000 * protocol.te_s)
+    assert oasis.n_volumes == protocol.n_volumes - protocol.n_b0
+    assert oasis.shift_mm * protocol.phase_sign > 0
+    assert oasis.b_value == protocol.b_value

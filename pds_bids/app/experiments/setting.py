@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pds_bids.app import evaluationpage
 from pds_bids.app.testbed import provenance
 from pds_bids.bids.writing import write_json
 from pds_bids.core.errors import UsageError
@@ -105,7 +106,7 @@ class Result:
 
 
 def write_result(result: Result, plan: Any, setting: Setting, checkpoint: Checkpoint) -> None:
-    """Write the JSON of an experiment, and print what was found.
+    """Write the JSON of an experiment and its page, and print what was found.
 
     Parameters
     ----------
@@ -113,8 +114,9 @@ def write_result(result: Result, plan: Any, setting: Setting, checkpoint: Checkp
         A dataclass: what was asked for beyond the setting.
     """
     settings = {name: _plain(value) for name, value in (asdict(setting) | asdict(plan)).items()}
-    about = provenance(settings, {setting.model: checkpoint})
-    write_json(setting.out, about | asdict(result))
+    about = provenance(settings, {setting.model: checkpoint}) | asdict(result)
+    write_json(setting.out, about)
+    evaluationpage.write(setting.out.with_suffix(".html"), about)
     print("\n".join(result.findings), flush=True)
 
 

@@ -14,8 +14,16 @@ from pds_bids.app.experiments.features import Subjects
 from pds_bids.app.experiments.setting import Setting
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
+from pds_bids.evaluation import diagnosis as statistics
 
 N = 36
+
+
+@pytest.fixture(autouse=True)
+def little_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One division into folds, and few resamples, take a second."""
+    monkeypatch.setattr(statistics, "REPEATS", 1)
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 100)
 
 
 @dataclass

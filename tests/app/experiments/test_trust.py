@@ -243,16 +243,21 @@ def test_what_was_measured_is_not_measured_again(
 ) -> None:
     checkpoint = Checkpoint(model, {"split": {"test": [*MAPS]}}, "0" * 64, "small")
     monkeypatch.setattr(Setting, "checkpoint", lambda _: checkpoint)
+    monkeypatch.setattr(ood, "CHALLENGES", ("motion",))
     monkeypatch.setattr(trust, "maps_of", lambda *_: MAPS)
-    training = np.random.default_rng(0).normal(size=(2, 5, 1320)).astype(np.float32)
+    training = np.random.default_rng(0).normal(size=(2, 5, 10560)).astype(np.float32)
     monkeypatch.setattr(Memorisation, "training", lambda _: training)
     told = Setting(tmp_path / "trust.json", tmp_path, "small", n_subjects=1)
     assert trust.run(trust.Plan(1), told) == 0
     first = json.loads(told.out.read_text())
     assert first["experiment"] == "trust"
     assert {"findings", "tables", "charts", "weights_sha256", "n_challenged"} <= first.keys()
+
+    def again(*_: Any) -> None:
+        raise AssertionError("measured again")
+
     for chapter in (coverage, ood, hallucination, misalignment, Memorisation):
-        monkeypatch.setattr(chapter, "measure", None)
+        monkeypatch.setattr(chapter, "measure", again)
     trust.run(trust.Plan(1), told)
     again = json.loads(told.out.read_text())
     assert again["tables"] == first["tables"]

@@ -1,0 +1,43 @@
+"use strict";
+const visits = document.getElementById("visits");
+const body = visits.tBodies[0];
+const key = (row, column) => row.cells[column].textContent;
+const order = new Intl.Collator(undefined, { numeric: true });
+
+function compare(a, b) {
+  const [x, y] = [parseFloat(a), parseFloat(b)];
+  if (isNaN(x) && isNaN(y)) return order.compare(a, b);
+  return isNaN(x) ? 1 : isNaN(y) ? -1 : x - y;
+}
+
+for (const button of visits.tHead.querySelectorAll("button")) {
+  button.addEventListener("click", () => {
+    const head = button.parentElement;
+    const falls = head.getAttribute("aria-sort") === "ascending";
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", falls ? "descending" : "ascending");
+    const rows = Array.from(body.rows, (row) => [key(row, head.cellIndex), row]);
+    rows.sort(([a], [b]) => (falls ? compare(b, a) : compare(a, b)));
+    body.append(...rows.map(([, row]) => row));
+  });
+}
+
+const search = document.getElementById("search");
+const flagged = document.getElementById("flagged");
+const shown = document.getElementById("shown");
+
+function choose() {
+  const words = search.value.toLowerCase().split(/\s+/);
+  let count = 0;
+  for (const row of body.rows) {
+    const text = row.textContent.toLowerCase();
+    const fits = words.every((word) => text.includes(word)) && (!flagged.checked || row.querySelector(".out"));
+    row.hidden = !fits;
+    count += fits ? 1 : 0;
+  }
+  shown.textContent = `${count} of ${body.rows.length}`;
+}
+
+search.addEventListener("input", choose);
+flagged.addEventListener("change", choose);
+choose();

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+
+from pds_bids.app.experiments import temporal
+from pds_bids.app.experiments.temporal import HALVES, INTERLEAVED, MEASURES
+from pds_bids.core.modality import Modality
+
+
+def rows(by_count: dict[int, float]) -> list[dict]:
+    """Two visits whose synthesised volumes differ by so much."""
+    compared = {HALVES: (20, 0.3), INTERLEAVED: (20, 0.1)}
+    compared |= {f"first {n} against all": (n, rms) for n, rms in by_count.items()}
+    found = {
+        "comparison": np.array(list(compared)),
+        "n_volumes": np.array([n for n, _ in compared.values()]),
+        "measures": np.array([[0.2, rms, 0.9, 0.95] for _, rms in compared.values()]),
+    }
+    return [r for visit in ("sub-01", "sub-02") for r in temporal._rows(visit, Modality.BOLD, found)]
+
+
+def test_as_many_volumes_are_enough_as_come_as_near_as_odd_to_even_ones() -> None:
+    means = list(temporal._means(rows({5: 0.2, 10: 0.09, 20: 0.05}), seed=0))
+
+    assert [row["n"] for row in means] == [2] * 5
+    *repeatable, enough = temporal._findings(means)
+    assert "the first 10 volumes are enough" in enough
+    assert "by 0.300 [0.300, 0.300], correlation 0.950" in repeatable[0]
+    none = list(temporal._findings(list(temporal._means(rows({5: 0.2}), seed=0))))[-1]
+    assert "no number" in none
+
+
+def test_a_line_a_visit() -> None:
+    (chart,) = temporal._charts(rows({5: 0.2, 10: 0.09}))
+
+    assert chart["data"]["x"] == [5, 10]
+    assert chart["data"]["series"] == {"sub-01": [0.2, 0.09], "sub-02": [0.2, 0.09]}
+
+
+def test_differences_are_counted_in_the_mask_only() -> None:
+    random = np.random.default_rng(0)
+    mask = np.zeros((6, 6, 6), bool)
+    mask[1:5, 1:5, 1:5] = True
+    first = random.random(mask.shape)
+    second = np.where(mask, first + 0.1, 9)
+
+    found = dict(zip(MEASURES, temporal._difference((first, first), (second, first), mask), strict=True))
+
+    np.testing.assert_allclose(found["source_rms"], 0.1)
+    np.testing.assert_allclose(found["source_correlation"], 1)
+    assert found["synthesised_rms"] == 0
