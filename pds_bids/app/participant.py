@@ -93,14 +93,7 @@ def run(config: Config) -> int:
         again = records.render_again if config.run.only == "reports" else records.write_boilerplate
         return again(config, visits)
     run_id = new_run_id()
-    require_writable(config.output_dir, "choose another output folder")
-    require_writable(config.work_dir, "give --work-dir another folder")
-    # Its font cache would go to the home, which belongs to the user, and in a container may not be there.
-    os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / "matplotlib"))
-    write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
-    write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
-    if config.run.clean_work_dir:
-        remove_leftovers(config.work_dir)
+    _begin(config, run_id)
     results = []
     with shown(len(visits)) as progress:
         for result in _results(config, visits, run_id, progress.step):
@@ -116,6 +109,18 @@ def run(config: Config) -> int:
             f"{config.bids_dir}: no selected participant has fMRI or dMRI to start from; see --dry-run"
         )
     return 1 if counts["failed"] else 0
+
+
+def _begin(config: Config, run_id: str) -> None:
+    """Make sure of the folders, and write what belongs to the whole dataset."""
+    require_writable(config.output_dir, "choose another output folder")
+    require_writable(config.work_dir, "give --work-dir another folder")
+    # Its font cache would go to the home, which belongs to the user, and in a container may not be there.
+    os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / "matplotlib"))
+    write_dataset_files(config.output_dir, config.bids_dir, __version__, config.selection.derivatives)
+    write_text(config.output_dir / "logs" / f"{run_id}.toml", settings_toml(config))
+    if config.run.clean_work_dir:
+        remove_leftovers(config.work_dir)
 
 
 def _results(config: Config, visits: list[Visit], run_id: str, tell: Tell) -> Iterator[Result]:

@@ -115,14 +115,15 @@ def build_config(*, bids_dir: Path, output_dir: Path, **options: Any) -> Config:
     """
     work_dir = options["work_dir"] or default_work_dir(output_dir)
     require_input_untouched(bids_dir, output_dir, work_dir, options["database_dir"])
-    if options["save_draws"] and not options["num_samples"]:
-        raise UsageError("--save-draws: there are none; add --num-samples N")
+    steps = options["steps"] or (SLOPPY_STEPS if options["sloppy"] else SynthesisConfig.steps)
+    if options["save_draws"]:
+        require_draws(options["num_samples"], steps)
     nprocs = participants_at_once(options["nprocs"], options["memory_mb"])
     resolved = options | {
         "filters": options["filters"] or {},
         "nprocs": nprocs,
         "threads": options["threads"] or default_threads(nprocs),
-        "steps": options["steps"] or (SLOPPY_STEPS if options["sloppy"] else SynthesisConfig.steps),
+        "steps": steps,
     }
     sections = {
         name: kind(**{field.name: resolved[field.name] for field in fields(kind)})
@@ -155,6 +156,20 @@ def default_work_dir(output_dir: Path) -> Path:
     except FileNotFoundError as error:
         raise CannotWriteError("no temporary folder can be written; set TMPDIR or give --work-dir") from error
     return temporary / f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
+
+
+def require_draws(num_samples: int, steps: int) -> None:
+    """Refuse to save draws that are not there, or that are all one: the first step sees no noise.
+
+    Raises
+    ------
+    UsageError
+        Saying what to add.
+    """
+    if not num_samples:
+        raise UsageError("--save-draws: there are none; add --num-samples N")
+    if steps == 1:
+        raise UsageError("--save-draws: draws of one step are all the same; add --sampling-steps 2 or more")
 
 
 def participants_at_once(nprocs: int, memory_mb: int | None) -> int:

@@ -34,7 +34,16 @@ def drawn(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run with many options made of sub-03."""
     out = tmp_path_factory.mktemp("drawn") / "out"
     options = ["--participant-label", "03", "--sloppy", "--omp-nthreads", "1", "--random-seed", "5"]
-    options += ["--num-samples", "2", "--save-draws", "--output-spaces", "native", "--low-mem"]
+    options += [
+        "--num-samples",
+        "2",
+        "--sampling-steps",
+        "2",
+        "--save-draws",
+        "--output-spaces",
+        "native",
+        "--low-mem",
+    ]
     assert pds_bids(raw, out, *options, "--resource-monitor", "--notrack") == 0
     return out
 

@@ -160,6 +160,7 @@ def test_lists_are_understood_wherever_they_stand(pds_bids_command, workflows, f
         ("--mem lots", "'lots' is not an amount of memory"),
         ("--mem 0", "'0' is not an amount of memory"),
         ("--save-draws", "add --num-samples"),
+        ("--save-draws --num-samples 2 --sloppy", "add --sampling-steps 2"),
         ("-d fmriprep=/no/such/folder", "is not a folder"),
         ("-d raw=/", "cannot name a dataset"),
         ("-d ../x=/", "cannot name a dataset"),
