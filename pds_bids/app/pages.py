@@ -154,8 +154,8 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
         target,
         "histogram",
         "Histograms of the brain",
-        "In units of the brain's median. The two modalities differ in contrast; a synthesised volume with a single "
-        "narrow peak, or with many voxels at 0 or 2, has failed.",
+        "In units of the brain's median. The two modalities differ in contrast; a synthesised volume with a "
+        "single narrow peak, or with many voxels at 0 or 2, has failed.",
         histograms(intensities, title="Intensities inside the brain mask"),
     )
     if outcome.reference:
