@@ -33,6 +33,10 @@ from pds_bids.models.refine import N_TISSUES, Refined, RefinerConfig, TissueRefi
 
 FORMAT = "pds-bids-1"
 
+MAX_BYTES = 2 * 2**30
+MAX_SIZE = 1024
+"""Largest file, and largest number of channels, blocks or the like: a stranger's file promises no more."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -221,6 +225,26 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     os.replace(partial, path)
 
 
+def _modest(config: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> ModelConfig:
+    """A configuration that asks for no more memory than the file itself holds; nothing is allocated to see.
+
+    Raises
+    ------
+    ValueError
+        If it asks for more, or for something else.
+    """
+    values = [value for section in config.values() for value in section.values()]
+    sizes = [size for value in values for size in (value if isinstance(value, list) else [value])]
+    if any(isinstance(size, (int, float)) and size > MAX_SIZE for size in sizes) or len(sizes) > MAX_SIZE:
+        raise ValueError(f"a size beyond {MAX_SIZE}")
+    asked = ModelConfig.from_dict(config)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in PdsModel(asked).state_dict().items()}
+    if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise ValueError("weights of other shapes than its configuration says")
+    return asked
+
+
 def load_checkpoint(model: str) -> Checkpoint:
     """Load a bundled model by name, or a file.
 
@@ -232,6 +256,8 @@ def load_checkpoint(model: str) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     path = resolve(model)
+    if path.stat().st_size > MAX_BYTES:
+        raise UsageError(f"--model {path}: larger than {MAX_BYTES // 2**30} GB; that is no model of this program")
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
@@ -240,7 +266,7 @@ def load_checkpoint(model: str) -> Checkpoint:
                     f"--model {path}: not a {FORMAT} checkpoint; train one with `pds-model train`"
                 )
             tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
-        network = PdsModel(ModelConfig.from_dict(json.loads(metadata["config"])))
+        network = PdsModel(_modest(json.loads(metadata["config"]), tensors))
         network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
         if "pattern" in metadata:

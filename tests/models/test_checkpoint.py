@@ -14,6 +14,7 @@ from pds_bids.core.errors import UsageError
 from pds_bids.models.checkpoint import (
     FORMAT,
     ModelConfig,
+    PdsModel,
     annotate,
     count_parameters,
     file_sha256,
@@ -143,8 +144,14 @@ def without_weights(path: Path) -> None:
         with_metadata(config="[]"),
         with_metadata(config='{"denoiser": {"channels": [4, 9]}}'),
         with_metadata(card="{"),
+        with_metadata(config='{"denoiser": {"channels": [4, 1000000000]}}'),
+        with_metadata(config='{"denoiser": {"blocks": [1, 1000000000]}}'),
+        with_metadata(config=json.dumps({"denoiser": {"channels": [4] * 2000}})),
     ],
-    ids=["truncated", "garbled", "empty", "weights", "config", "list", "shapes", "card"],
+    ids=[
+        *("truncated", "garbled", "empty", "weights", "config", "list", "shapes", "card"),
+        *("a terabyte", "endless", "deep"),
+    ],
 )
 def test_a_damaged_file_is_named_in_one_line(written, damage):
     damage(written)
@@ -154,6 +161,19 @@ def test_a_damaged_file_is_named_in_one_line(written, damage):
 
     assert str(written) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_allocated_for_weights_that_are_not_there(written, monkeypatch):
+    with_metadata(config='{"denoiser": {"channels": [1024, 1024, 1024], "blocks": [9, 9, 9]}}')(written)
+    monkeypatch.setattr(PdsModel, "load_state_dict", lambda *_: pytest.fail("the network was built"))
+    with pytest.raises(UsageError, match="weights of other shapes"):
+        load_checkpoint(str(written))
+
+
+def test_a_file_too_large_is_not_opened(written, monkeypatch):
+    monkeypatch.setattr("pds_bids.models.checkpoint.MAX_BYTES", 1000)
+    with pytest.raises(UsageError, match="larger than"):
+        load_checkpoint(str(written))
 
 
 def test_a_foreign_file_is_told_from_a_damaged_one(path):
