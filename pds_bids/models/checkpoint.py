@@ -257,7 +257,10 @@ def load_checkpoint(model: str) -> Checkpoint:
 
     path = resolve(model)
     if path.stat().st_size > MAX_BYTES:
-        raise UsageError(f"--model {path}: larger than {MAX_BYTES // 2**30} GB; that is no model of this program")
+        fault = f"larger than {MAX_BYTES // 2**30} GB; that is no model of this program"
+        raise UsageError(f"--model {path}: {fault}")
+            f"--model {path}: larger than {MAX_BYTES // 2**30} GB; that is no model of this program"
+        )
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
