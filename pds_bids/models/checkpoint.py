@@ -259,8 +259,6 @@ def load_checkpoint(model: str) -> Checkpoint:
     if path.stat().st_size > MAX_BYTES:
         fault = f"larger than {MAX_BYTES // 2**30} GB; that is no model of this program"
         raise UsageError(f"--model {path}: {fault}")
-            f"--model {path}: larger than {MAX_BYTES // 2**30} GB; that is no model of this program"
-        )
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
