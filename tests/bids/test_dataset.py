@@ -126,7 +126,7 @@ def test_the_names_hidden_from_the_validator_follow_the_schema_too(out: Path) ->
     rule = schema.rules.files.deriv.imaging.func_volumetric.entities  # of sbref: BIDS has no boldref yet
     required = {name for name, level in rule.items() if level == "required"}
     hidden = list(out.rglob("*_boldref.*"))
-    assert len(hidden) == 6 + 2 * (24 + 2)  # one source; twice four synthetic volumes and a reference
+    assert len(hidden) == 6 + 2 * (30 + 2)  # one source; twice five synthetic volumes and a reference
     for path in hidden:
         name = BidsName.parse(path.name)
         assert name is not None
