@@ -60,9 +60,7 @@ def blemish_rows(folder: Path) -> Rows:
     for number, blemish in enumerate(BLEMISHES):
         parts = _tidy(statuses[visit(number)]["message"], folder).split("; warning: ")
         told = [part for part in parts[1:] if blemish.said and blemish.said in part]
-        rows.append(
-            (f"{blemish.modality.name}: {blemish.name}", told[0] if told else "")
-        )
+        rows.append((f"{blemish.modality.name}: {blemish.name}", told[0] if told else ""))
     return rows
 
 
@@ -100,7 +98,7 @@ def main(page: Path) -> None:
         table("Whole runs", heads, list(run_rows())),
         table("Odd, and yet processed", ("What is odd", "What is said beside the result"), blemishes),
     ]
-    page.write_text(HEAD + "\n".join(sections), encoding="utf-8")
+    page.write_text((HEAD + "\n".join(sections)).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
