@@ -60,16 +60,14 @@ def blemish_rows(folder: Path) -> Rows:
     for number, blemish in enumerate(BLEMISHES):
         parts = _tidy(statuses[visit(number)]["message"], folder).split("; warning: ")
         told = [part for part in parts[1:] if blemish.said and blemish.said in part]
-        rows.append(
-            (f"{blemish.modality.name}: {blemish.name}", told[0] if told else "put right without a word")
-        )
+        rows.append((f"{blemish.modality.name}: {blemish.name}", told[0] if told else ""))
     return rows
 
 
 def _tidy(message: str, folder: Path) -> str:
     """The message with its paths from the dataset on."""
     short = message.replace(f"{folder}/bids/", "").replace(f"{folder}/", "")
-    return re.sub(r"^(pds-bids: error|Error): ", "", short)
+    return re.sub(r"^(pds-bids: error|Error): ", "", short).replace("`", "'")
 
 
 def table(title: str, heads: tuple[str, ...], rows: Rows) -> str:
@@ -86,7 +84,7 @@ def table(title: str, heads: tuple[str, ...], rows: Rows) -> str:
     ]
     for row in (heads, *rows):
         cells = [row[0], *(f"``{cell}``" if row is not heads and len(cell) > 3 else cell for cell in row[1:])]
-        lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(cells)]
+        lines += [f"   {'*' if k == 0 else ' '} - {cell}".rstrip() for k, cell in enumerate(cells)]
     return "\n".join([*lines, "", ""])
 
 
@@ -100,7 +98,7 @@ def main(page: Path) -> None:
         table("Whole runs", heads, list(run_rows())),
         table("Odd, and yet processed", ("What is odd", "What is said beside the result"), blemishes),
     ]
-    page.write_text(HEAD + "\n".join(sections), encoding="utf-8")
+    page.write_text((HEAD + "\n".join(sections)).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

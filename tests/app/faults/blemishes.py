@@ -85,7 +85,7 @@ BLEMISHES = [
     Blemish("stored from front to back (PSR)", BOLD, _stored("PSR"), ""),
     Blemish("oblique", BOLD, _oblique, ""),
     Blemish("floating point of large numbers", BOLD, voxels(lambda data: data * 1e6), ""),
-    Blemish("two runs", BOLD, _second_run, "2 series"),
+    Blemish("two runs", BOLD, _second_run, "2 runs: used"),
     Blemish("T1w image that is no image", BOLD, _t1w(b"none"), "went to the template directly"),
     Blemish(
         "gradient directions in columns",
