@@ -55,7 +55,7 @@ def model_config(table: dict[str, Any]) -> ModelConfig:
     from pds_bids.models.checkpoint import ModelConfig, PdsModel
 
     try:
-        if odd := table.keys() - {"denoiser", "refiner"}:
+        if odd := table.keys() - {"denoiser", "refiner", "wavelet"}:
             raise TypeError(f"there is no {min(odd)!r}")
         config = ModelConfig.from_dict(table)
         with torch.device("meta"):

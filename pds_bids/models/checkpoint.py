@@ -30,6 +30,7 @@ from pds_bids.models.denoiser import (
 from pds_bids.models.outlier import OutlierScore, source_features, view_sizes
 from pds_bids.models.pattern import N_PLACES, PatternValues
 from pds_bids.models.refine import N_TISSUES, Refined, RefinerConfig, TissueRefiner
+from pds_bids.models.wavelet import HAAR, VOXELS
 
 FORMAT = "pds-bids-1"
 
@@ -40,20 +41,24 @@ MAX_SIZE = 1024
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture of every network in a checkpoint."""
+    """Architecture of every network in a checkpoint, and whether they see Haar sub-bands or plain voxels."""
 
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
+    wavelet: bool = True
 
     @classmethod
-    def from_dict(cls, config: dict[str, dict[str, Any]]) -> ModelConfig:
+    def from_dict(cls, config: dict[str, Any]) -> ModelConfig:
         """From the tables of a preset or of a checkpoint; lists become tuples.
 
         Raises
         ------
         TypeError
-            If a table has an unknown key.
+            If a table has an unknown key, or `wavelet` is neither true nor false.
         """
+        wavelet = config.get("wavelet", True)
+        if not isinstance(wavelet, bool):
+            raise TypeError(f"wavelet = {wavelet!r} must be true or false")
 
         def frozen(section: dict[str, Any]) -> dict[str, Any]:
             return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
@@ -61,6 +66,7 @@ class ModelConfig:
         return cls(
             DenoiserConfig(**frozen(config.get("denoiser", {}))),
             RefinerConfig(**frozen(config.get("refiner", {}))),
+            wavelet,
         )
 
 
@@ -82,8 +88,9 @@ class PdsModel(nn.Module):
         super().__init__()
         self.config = config
         self.pattern: PatternValues | None = None
-        self.subbands = Subbands(len(Modality))
-        self.t1w_subbands = Subbands(1)
+        transform = HAAR if config.wavelet else VOXELS
+        self.subbands = Subbands(len(Modality), transform)
+        self.t1w_subbands = Subbands(1, transform)
         self.denoiser = DualModalDenoiser(config.denoiser)
         self.refiner = TissueRefiner(config.refiner)
         self.outlier = OutlierScore(view_sizes(config.refiner))

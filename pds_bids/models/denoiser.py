@@ -13,7 +13,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.models.blocks import TimeEmbedding, UNet
 from pds_bids.models.pattern import N_PLACES
 from pds_bids.models.schedule import ClippedCosineEps, CosineV, Schedule, ddim
-from pds_bids.models.wavelet import haar, inverse_haar
+from pds_bids.models.wavelet import HAAR, Transform
 
 BANDS = 8
 """Haar sub-bands of one modality."""
@@ -66,8 +66,9 @@ class Subbands(nn.Module):
     mean: Tensor
     sd: Tensor
 
-    def __init__(self, n_kinds: int) -> None:
+    def __init__(self, n_kinds: int, transform: Transform = HAAR) -> None:
         super().__init__()
+        self.transform = transform
         self.register_buffer("mean", torch.zeros(n_kinds, BANDS))
         self.register_buffer("sd", torch.ones(n_kinds, BANDS))
 
@@ -78,17 +79,18 @@ class Subbands(nn.Module):
 
     def split(self, images_BMXYZ: Tensor) -> Tensor:
         """(B, M, X, Y, Z) to (B, M, 8, X/2, Y/2, Z/2)."""
-        bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))
+        bands = self.transform.forward(images_BMXYZ).unflatten(1, (-1, BANDS))
         return (bands - self._wide(self.mean)) / self._wide(self.sd)
 
     def merge(self, bands_BMKXYZ: Tensor) -> Tensor:
         """The inverse of `split`."""
-        return inverse_haar((bands_BMKXYZ * self._wide(self.sd) + self._wide(self.mean)).flatten(1, 2))
+        bands = bands_BMKXYZ * self._wide(self.sd) + self._wide(self.mean)
+        return self.transform.inverse(bands.flatten(1, 2))
 
     def merge_one(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
         """(B, 8, X, Y, Z) of one modality each, given by its position, to images (B, 1, 2X, 2Y, 2Z)."""
         sd, mean = (s[modality_B][:, :, None, None, None] for s in (self.sd, self.mean))
-        return inverse_haar(bands_BKXYZ * sd + mean)
+        return self.transform.inverse(bands_BKXYZ * sd + mean)
 
     @staticmethod
     def _wide(statistic_MK: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pds_bids.models.blocks import UNet
 from pds_bids.models.denoiser import BANDS, N_CONTEXT, coordinates
+from pds_bids.models.wavelet import blocks_to_voxels
 
 TISSUES = ("grey matter", "white matter", "CSF", "other")
 
@@ -118,10 +119,3 @@ class TissueRefiner(nn.Module):
 def _flag(modality_B: Tensor, like: Tensor) -> Tensor:
     """(B, 1, X, Y, Z) which modality it is, everywhere."""
     return modality_B.to(like.dtype).view(-1, 1, 1, 1, 1).expand(-1, 1, *like.shape[2:])
-
-
-def blocks_to_voxels(channels_BKXYZ: Tensor) -> Tensor:
-    """(B, 8, X, Y, Z) to (B, 1, 2X, 2Y, 2Z): channel 4 i + 2 j + k is voxel (i, j, k) of its block."""
-    b, _, x, y, z = channels_BKXYZ.shape
-    split = channels_BKXYZ.view(b, 2, 2, 2, x, y, z).permute(0, 4, 1, 5, 2, 6, 3)
-    return split.reshape(b, 1, 2 * x, 2 * y, 2 * z)

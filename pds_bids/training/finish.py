@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import PdsModel
-from pds_bids.models.refine import TISSUES, blocks_to_voxels
+from pds_bids.models.refine import TISSUES
+from pds_bids.models.wavelet import blocks_to_voxels
 from pds_bids.training.data import Batch, Pairs, make_batch
 
 LEVELS = (0.8, 0.9)

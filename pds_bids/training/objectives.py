@@ -22,7 +22,6 @@ from pds_bids.models.losses import (
 )
 from pds_bids.models.microstructure import MicrostructureLoss, seen_tissues
 from pds_bids.models.refine import Refined
-from pds_bids.models.wavelet import inverse_haar
 from pds_bids.training.data import Batch
 from pds_bids.training.pattern_loss import PatternLoss
 
@@ -141,7 +140,7 @@ def _joint_loss(model: PdsModel, batch: Batch, generators: Generators, pattern: 
     if pattern is None:
         return wrong.abs().mean()
     everywhere = torch.ones_like(batch.mask)
-    error = inverse_haar(wrong.flatten(1, 2))
+    error = model.subbands.transform.inverse(wrong.flatten(1, 2))
     return wrong.abs().mean() + pattern.config.weight * pattern(
         error, everywhere, torch.ones_like(u), batch.flipped
     )
@@ -157,7 +156,7 @@ def _concat_loss(
     loss = mean_by_sample(wrong.square(), weight)
     if pattern is None:
         return loss
-    error = inverse_haar(wrong.flatten(1, 2))
+    error = model.subbands.transform.inverse(wrong.flatten(1, 2))
     return loss + pattern.config.weight * pattern(error, batch.mask, noisy, batch.flipped)
 
 

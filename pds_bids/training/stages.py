@@ -86,8 +86,8 @@ class DenoiserObjective(Objective):
     ) -> None:
         super().__init__(model, feed, stage)
         self.pattern = pattern
-        few = first_pairs(feed)
-        self.statistics = Statistics.of(few), Statistics.of(halved(few))
+        few, transform = first_pairs(feed), model.subbands.transform
+        self.statistics = Statistics.of(few, transform), Statistics.of(halved(few), transform)
 
     def _coarse(self, progress: float) -> bool:
         return progress < self.stage.coarse

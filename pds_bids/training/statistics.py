@@ -11,7 +11,7 @@ from torch import Tensor
 from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import BANDS
 from pds_bids.models.losses import band_weight
-from pds_bids.models.wavelet import haar
+from pds_bids.models.wavelet import HAAR, Transform
 from pds_bids.training.data import Batch
 from pds_bids.training.feed import Feed
 
@@ -19,9 +19,11 @@ N_PAIRS = 24
 """Pairs that are looked at."""
 
 
-def subband_statistics(images_BMXYZ: Tensor, mask_B1XYZ: Tensor) -> tuple[Tensor, Tensor]:
+def subband_statistics(
+    images_BMXYZ: Tensor, mask_B1XYZ: Tensor, transform: Transform = HAAR
+) -> tuple[Tensor, Tensor]:
     """(M, 8) mean and sd of every sub-band over the brain voxels of images of M kinds."""
-    bands = haar(images_BMXYZ).unflatten(1, (-1, BANDS))
+    bands = transform.forward(images_BMXYZ).unflatten(1, (-1, BANDS))
     weight = (band_weight(mask_B1XYZ) > 0.5).float()[:, :, None].expand_as(bands)
     dims = (0, 3, 4, 5)
     mean = (bands * weight).sum(dims) / weight.sum(dims)
@@ -36,11 +38,11 @@ class Statistics(NamedTuple):
     t1w: tuple[Tensor, Tensor] | None
 
     @classmethod
-    def of(cls, batch: Batch) -> Statistics:
+    def of(cls, batch: Batch, transform: Transform = HAAR) -> Statistics:
         """Those of a large batch; they hold for its resolution."""
         has = batch.has_t1w
-        t1w = subband_statistics(batch.t1w[has], batch.mask[has]) if has.any() else None
-        return cls(subband_statistics(batch.images, batch.mask), t1w)
+        t1w = subband_statistics(batch.t1w[has], batch.mask[has], transform) if has.any() else None
+        return cls(subband_statistics(batch.images, batch.mask, transform), t1w)
 
     def standardise(self, model: PdsModel) -> None:
         """Let the model split images by these."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from importlib.resources import files
@@ -269,3 +270,21 @@ class TestBundled:
         assert model.refiner.unet.head.weight.any()
         assert (model.templates.amax((1, 2, 3)) > 0.5).all()
         assert (model.scale_factor > 0).all()
+
+
+def test_a_checkpoint_without_wavelets_is_read_as_one(path, model, generator):
+    plain = PdsModel(dataclasses.replace(model.config, wavelet=False))
+    write_checkpoint(path, plain, {})
+
+    read = load_checkpoint(str(path)).model
+
+    images = torch.randn((1, 2, 4, 4, 4), generator=generator)
+    bands = read.subbands.split(images)
+    assert torch.equal(bands, plain.subbands.split(images))
+    assert not torch.allclose(bands, model.subbands.split(images))
+    torch.testing.assert_close(read.subbands.merge(bands), images)
+
+
+def test_wavelets_are_on_or_off():
+    with pytest.raises(TypeError, match="wavelet = 'db4'"):
+        ModelConfig.from_dict({"wavelet": "db4"})

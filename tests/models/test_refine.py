@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pds_bids.models.denoiser import BANDS, N_CONTEXT
-from pds_bids.models.refine import N_TISSUES, Refined, blocks_to_voxels
+from pds_bids.models.refine import N_TISSUES, Refined
 
 SIZE = (5, 4, 6)
 
@@ -71,16 +71,6 @@ def test_one_projector_sees_the_tissues_of_both_modalities(model, awake, estimat
 
     torch.testing.assert_close(of_source, refiner.tissues(source, 1 - target))
     assert not torch.allclose(of_source, of_target)
-
-
-def test_blocks_to_voxels_by_hand():
-    channels = torch.arange(8.0).view(1, 8, 1, 1, 1) + 10 * torch.arange(3.0).view(1, 1, 1, 1, 3)
-
-    voxels = blocks_to_voxels(channels)[0, 0]
-
-    assert voxels.shape == (2, 2, 6)
-    for i, j, k, block in [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 2), (0, 0, 1, 1), (1, 1, 1, 2)]:
-        assert voxels[i, j, 2 * block + k] == 4 * i + 2 * j + k + 10 * block
 
 
 def test_the_scale_stays_believable():

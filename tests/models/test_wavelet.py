@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pds_bids.models.wavelet import haar, inverse_haar
+from pds_bids.models.wavelet import VOXELS, blocks_to_voxels, haar, inverse_haar
 
 
 @st.composite
@@ -76,3 +76,24 @@ def test_blocks_do_not_touch_each_other():
 def test_an_odd_size_is_refused():
     with pytest.raises(RuntimeError):
         haar(torch.zeros(1, 1, 4, 5, 4))
+
+
+def test_blocks_to_voxels_by_hand():
+    channels = torch.arange(8.0).view(1, 8, 1, 1, 1) + 10 * torch.arange(3.0).view(1, 1, 1, 1, 3)
+
+    voxels = blocks_to_voxels(channels)[0, 0]
+
+    assert voxels.shape == (2, 2, 6)
+    for i, j, k, block in [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 2), (0, 0, 1, 1), (1, 1, 1, 2)]:
+        assert voxels[i, j, 2 * block + k] == 4 * i + 2 * j + k + 10 * block
+
+
+@given(images())
+def test_blocks_hold_the_voxels_of_an_image_and_give_it_back(image):
+    blocks = VOXELS.forward(image)
+
+    assert blocks.shape == haar(image).shape
+    assert torch.equal(VOXELS.inverse(blocks), image)
+    # The first band of the Haar transform is the sum of a block.
+    sums = blocks.unflatten(1, (-1, 8)).sum(2) * 8**-0.5
+    torch.testing.assert_close(haar(image).unflatten(1, (-1, 8))[:, :, 0], sums)

@@ -99,7 +99,9 @@ def changed(tables: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, A
     """
     merged = {name: value for name, value in tables.items() if name != "share" or "steps" not in change}
     for name, value in change.items():
-        merged[name] = changed(merged.get(name, {}), value) if isinstance(value, dict) else value
+        below = merged.get(name)
+        there = below if isinstance(below, dict) else {}
+        merged[name] = changed(there, value) if isinstance(value, dict) else value
     return merged
 
 

@@ -52,9 +52,9 @@ def trained(checkpoint: Checkpoint, bank: PairBank, monkeypatch: pytest.MonkeyPa
                 order.watcher(Report(stage, 1, 1.0, 0.0, 1.0, 1, seconds, 0.0), lambda: torch.zeros(1))
         return 0
 
-    one = Subjects(bank, [0], [0])
+    people = Subjects(bank, [0, 1], [0, 1])
     monkeypatch.setattr(ablation.training, "run", train)
-    monkeypatch.setattr(ablation, "simulated", lambda *_: Panel("people", one, lambda: bank, {}))
+    monkeypatch.setattr(ablation, "simulated", lambda *_: Panel("people", people, lambda: bank, {}))
     return orders
 
 
