@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from typing import Literal
+from typing import Any, Literal
 
 from pds_bids import __version__
 from pds_bids.app.provenance import new_run_id, now, settings_toml
@@ -128,15 +128,28 @@ def _results(config: Config, visits: list[Visit], run_id: str, tell: Tell) -> It
         for visit in visits:
             yield process(config, visit, run_id, tell)
         return
-    with workers(config.output.nprocs) as pool, get_context("spawn").Manager() as manager:
-        steps = manager.Queue()
-        pending = {pool.submit(process, config, visit, run_id, steps.put) for visit in visits}
+    # Not a manager's queue: that lives in a server, which an early end would stop before the workers.
+    steps = get_context("spawn").SimpleQueue()
+    with workers(config.output.nprocs, _tell_by, (steps,)) as pool:
+        pending = {pool.submit(_process_and_tell, config, visit, run_id) for visit in visits}
         while pending:
             ended, pending = wait(pending, LISTEN_S, FIRST_COMPLETED)
             while not steps.empty():
                 tell(steps.get())
             for job in ended:
                 yield job.result()
+
+
+_queues: list[Any] = []
+"""In a worker: the one that its steps are told by."""
+
+
+def _tell_by(queue: Any) -> None:
+    _queues.append(queue)
+
+
+def _process_and_tell(config: Config, visit: Visit, run_id: str) -> Result:
+    return process(config, visit, run_id, _queues[0].put)
 
 
 def _left_out(visit: Visit) -> Iterator[str]:

@@ -55,7 +55,8 @@ def sessions(filters: Filters) -> tuple[str, ...]:
     ('a', 'b')
     """
     named = [filters.get(kind, {}).get("session", ()) for kind in ("bold", "dwi")]
-    if not all(named):
+    special = {_ABSENT, _EITHER, *_PRESENT}
+    if not all(named) or any(special & set(labels) for labels in named):
         return ()
     return tuple(dict.fromkeys(_label("session", text) for labels in named for text in labels))
 

@@ -100,6 +100,8 @@ def pds_bids_arguments(said: Mapping[str, Any]) -> list[str]:
             arguments += [_name(param)] * (value if param.count else 1) + values
         elif value is True or str(param.flag_value) in values:  # several flags may set one parameter
             arguments.append(_name(param))
+        elif value is False and param.secondary_opts:
+            arguments.append(max(param.secondary_opts, key=len))
     return arguments
 
 

@@ -232,7 +232,7 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     os.replace(partial, path)
 
 
-def _modest(config: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> ModelConfig:
+def _modest(config: dict[str, Any], tensors: dict[str, Tensor]) -> ModelConfig:
     """A configuration that asks for no more memory than the file itself holds; nothing is allocated to see.
 
     Raises
@@ -240,7 +240,8 @@ def _modest(config: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> Mo
     ValueError
         If it asks for more, or for something else.
     """
-    values = [value for section in config.values() for value in section.values()]
+    sections = [section for section in config.values() if isinstance(section, dict)]
+    values = [value for section in sections for value in section.values()]
     sizes = [size for value in values for size in (value if isinstance(value, list) else [value])]
     if any(isinstance(size, (int, float)) and size > MAX_SIZE for size in sizes) or len(sizes) > MAX_SIZE:
         raise ValueError(f"a size beyond {MAX_SIZE}")

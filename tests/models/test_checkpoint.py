@@ -288,3 +288,11 @@ def test_a_checkpoint_without_wavelets_is_read_as_one(path, model, generator):
 def test_wavelets_are_on_or_off():
     with pytest.raises(TypeError, match="wavelet = 'db4'"):
         ModelConfig.from_dict({"wavelet": "db4"})
+
+
+@pytest.mark.parametrize("wavelet", [True, False])
+def test_what_is_written_can_be_loaded(tmp_path, wavelet):
+    config = dataclasses.replace(load_checkpoint("base").model.config, wavelet=wavelet)
+    write_checkpoint(tmp_path / "new.safetensors", PdsModel(config), {})
+
+    assert load_checkpoint(str(tmp_path / "new.safetensors")).model.config == config
