@@ -11,7 +11,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.evaluation.comparison import Interval, Score, interval, mean_or_nan
 
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "How close": ("psnr_db", "ssim", "nmi", "sharpness", "psnr_whole_db", "brain_fraction"),
+    "How close": ("psnr_db", "ssim", "mae", "nmi", "sharpness", "psnr_whole_db", "brain_fraction"),
     "What the main method gains": (
         "main_gain_psnr_db",
         "main_p_psnr_db",
@@ -83,10 +83,10 @@ def findings(rows: Sequence[Row], main: str) -> list[str]:
         if row["method"] != main:
             sentences.append(f"{name}: {_gain(main, row['method'], row['main_gain_psnr_db'])} (n = {n}).")
         elif (covered := row["coverage_90"]) is not None:
-            honest = "as it should" if covered.low <= 0.9 <= covered.high else "not the 90 % it promises"
+            honest = "compatible with" if covered.low <= 0.9 <= covered.high else "not"
             sentences.append(
                 f"{name}: the 90 % interval of {main} holds {100 * covered.mean:.1f} % of the errors "
-                f"[{100 * covered.low:.1f}, {100 * covered.high:.1f}], {honest} (n = {n})."
+                f"[{100 * covered.low:.1f}, {100 * covered.high:.1f}], {honest} what it promises (n = {n})."
             )
     return sentences
 
