@@ -77,8 +77,6 @@ def reduce_volumes(
             volumes, notes = _read(series, evenly_spaced(indices, MAX_VOLUMES), keep)
             corrected = average(volumes, config)
         mean = corrected.mean.like(corrected.mean.data.clip(0))
-        if not mean.data.any():
-            raise ParticipantError(series.path, "has no positive intensities", "give the magnitude image")
         volume = stored_on(correct_bias(mean, brain_mask(mean, series.path), config), series.grid)
     notes = [*series.warnings, *warnings, *notes]
     if len(volumes) < FEW_VOLUMES:
@@ -116,6 +114,8 @@ def _read(
             volumes.append(keep(clean))
     if not volumes:
         raise ParticipantError(series.path, "every volume is constant", "export the series again")
+    if max(volume.data.max() for volume in volumes) <= 0:
+        raise ParticipantError(series.path, "has no positive intensities", "give the magnitude image")
     notes = []
     if blemished:
         notes.append(f"NaN or infinite voxels in {blemished} volume(s) were set to 0")

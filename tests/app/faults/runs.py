@@ -131,7 +131,7 @@ _MODEL = "BIDS OUT participant --model HERE/weights.safetensors"
 DATASETS = [
     RunFault("no such input folder", _nothing, 16, "is not a folder", "HERE/absent OUT participant"),
     RunFault("no dataset_description.json", _no_description, 16, "is missing"),
-    RunFault("dataset_description.json that is a link to nowhere", _description_link, 16, "is missing"),
+    RunFault("dataset_description.json that is a link to nowhere", _description_link, 16, "points nowhere"),
     RunFault("dataset_description.json that is no JSON", _description(b"{"), 16, "repair the file"),
     RunFault("dataset_description.json that is not UTF-8", _description(b"\xff"), 16, "repair the file"),
     RunFault("dataset_description.json that is a list", _description(b"[]"), 16, "has no Name"),
