@@ -25,7 +25,7 @@ def overview() -> str:
         Entry(
             f"sub-{k:03}",
             f"sub-{k:03}.html",
-            "",
+            f"{k}.png",
             {"status": "complete", "snr": 300.5 - k},
             ["snr"] * (k == 7),
         )
@@ -49,10 +49,11 @@ def test_visits_are_sorted_and_searched_in_a_browser(overview, tmp_path):
       name.click(); more.click(); said.push(top());
       search.value = "failed"; search.dispatchEvent(new Event("input")); said.push(shown.textContent);
       search.value = ""; flagged.click(); said.push(shown.textContent);
+      said.push(visits.querySelectorAll("img").length);
       told = said.join("; ");
     """
     assert said_after(page, script) == (
-        "sub-000 100 of 251; sub-249 100 of 251; sub-999 100 of 251; sub-000 200 of 251; 1 of 1; 1 of 1"
+        "sub-000 100 of 251; sub-249 100 of 251; sub-999 100 of 251; sub-000 200 of 251; 1 of 1; 1 of 1; 250"
     )
     # the page as it is, with the policy that lets no script run but its own
     assert 'role="status">100 of 251<' in dom_of(page)

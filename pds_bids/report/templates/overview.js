@@ -30,6 +30,14 @@ const shown = document.getElementById("shown");
 const more = document.getElementById("more");
 let limit = STEP;
 
+function picture(row) {
+  const cell = row.querySelector("[data-picture]:empty");
+  if (!cell) return;
+  const image = Object.assign(new Image(96, 96), { loading: "lazy", alt: "SYNTHETIC" });
+  image.src = cell.dataset.picture;
+  cell.append(image);
+}
+
 function choose() {
   const words = search.value.toLowerCase().split(/\s+/);
   let count = 0;
@@ -38,6 +46,7 @@ function choose() {
     const fits = words.every((word) => text.includes(word)) && (!flagged.checked || row.querySelector(".out"));
     count += fits ? 1 : 0;
     row.hidden = !fits || count > limit;
+    if (!row.hidden) picture(row);
   }
   shown.textContent = `${Math.min(count, limit)} of ${count}`;
   more.hidden = count <= limit;
