@@ -190,9 +190,9 @@ def _row(sample: Sample, target: int, generator: torch.Generator | None) -> Batc
     mask = torch.from_numpy(inside).float() if generator is None else known
 
     def scaled(image: NDArray[np.float16], *, is_target: bool = False) -> Tensor:
-        values = torch.from_numpy(image).float().nan_to_num()
+        values = torch.from_numpy(image).float()
         if is_target:
-            return model_units(values, known)
+            return model_units(values.nan_to_num(), known)
         return model_units(values if generator is None else _disturb(values, generator), mask)
 
     images = [scaled(sample.images[int(m == target), m], is_target=m == target) for m in range(N)]

@@ -28,6 +28,7 @@ from pds_bids.app.methods import (
 )
 from pds_bids.app.plan import VisitPlan
 from pds_bids.app.scores import scoring_reference
+from pds_bids.app.steps import Steps
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.pairs import Direction, PairFiles
 from pds_bids.bids.sources import Series
@@ -175,7 +176,7 @@ def shown_to_networks(
     plan = VisitPlan(who, (TARGET,), series, {}, None, "")
     onlooker = Onlooker()
     with pytest.raises(ParticipantError, match="seen enough"):
-        visit.run_visit(Config(folder, folder / "out", folder), plan, onlooker, "run")
+        visit.run_visit(Config(folder, folder / "out", folder), plan, onlooker, "run", Steps("sub-01"))
     assert len(onlooker.seen) == 3
     return onlooker
 

@@ -261,9 +261,10 @@ def pairs_are_read_back(out: Path, scores: list[dict[str, float]]) -> None:
     n_voxels = {row["target"]: row["n_voxels"] for row in scores}
     for k, target in enumerate(Modality):
         batch = make_batch(sample, [k], None)
-        assert int(batch.mask.sum()) == n_voxels[target]
+        assert int(batch.known.sum()) == n_voxels[target]
         brain = batch.mask[0, 0] > 0
-        for image in (*batch.images[0], *batch.t1w[0][batch.has_t1w]):
+        assert float(batch.images[0, k][batch.known[0, 0] > 0].median()) == pytest.approx(0, abs=0.01)
+        for image in (batch.images[0, 1 - k], *batch.t1w[0][batch.has_t1w]):
             assert float(image[brain].median()) == pytest.approx(0, abs=0.01)
         sidecar = json.loads(next(out.glob(f"*/{target.datatype}/*_desc-synth_*.json")).read_text())
         assert sidecar["T1wContext"] is bool(batch.has_t1w)

@@ -31,9 +31,9 @@ from pds_bids.training.monitor import Report
 from pds_bids.training.recipe import TrainingConfig
 
 
-@pytest.mark.parametrize("preset", ["base", "tiny"])
-def test_bundled_presets_look_at_slabs(preset: str) -> None:
-    assert microstructure_config(load_preset(preset)["training"]["mr"]) == MrConfig("slabs", "gabor", 0.1)
+@pytest.mark.parametrize(("preset", "weight"), [("base", 0.3), ("tiny", 0.1)])
+def test_bundled_presets_look_at_slabs(preset: str, weight: float) -> None:
+    assert microstructure_config(load_preset(preset)["training"]["mr"]) == MrConfig("slabs", "gabor", weight)
 
 
 def test_without_the_table_the_microstructure_loss_is_off() -> None:

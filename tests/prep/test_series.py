@@ -50,9 +50,8 @@ def test_honours_the_scaling_of_integers(tmp_path, data):
 def test_a_truncated_gzip_names_file_and_remedy(tmp_path, data):
     path = write(tmp_path / "cut.nii.gz", data)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    series = open_series(path)
     with pytest.raises(ParticipantError, match=re.escape(str(path)) + ".*cannot be read.*restore"):
-        list(series.volumes(range(6)))
+        open_series(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image at all", gzip.compress(b"still none", mtime=0)])

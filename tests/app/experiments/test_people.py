@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from pds_bids.app.experiments import people as module
 from pds_bids.app.experiments.kept import kept
 from pds_bids.app.experiments.people import People
 from pds_bids.core.modality import Modality
@@ -54,7 +53,10 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         return [Pair(image, image, mask, flat, tissue, structures) for image in images]
 
     monkeypatch.setattr(pairs, "simulate_pairs", simulate)
-    monkeypatch.setattr(module, "aligned_structures", lambda path, threads: np.zeros((2, 2, 2), np.uint8))
+    monkeypatch.setattr(
+        "pds_bids.app.experiments.kept.aligned_structures",
+        lambda path, threads: np.zeros((2, 2, 2), np.uint8),
+    )
     return log
 
 
