@@ -62,8 +62,10 @@ def run(plan: Plan, setting: Setting) -> int:
     scores = list(scored(panel.test, contestants, setting.seed, place))
     costs = [_cost(row, scores, checkpoints[row.name], setting.folder) for row in rows]
     result = _result(rows, scores, costs, setting.seed)
-    by_sha = {checkpoint.name: checkpoint for checkpoint in checkpoints.values()}
-    write_record(result, {"study": plan.study, **panel.about}, setting, by_sha)
+    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints.values()}
+    write_record(
+        result, {"study": Path(plan.study).stem, "model": list(by_name), **panel.about}, setting, by_name
+    )
     return 0
 
 
