@@ -12,6 +12,7 @@ import torch
 from pds_bids.app.experiments import ablation
 from pds_bids.app.experiments.ablation import Plan, pace_of, run
 from pds_bids.app.experiments.setting import Setting
+from pds_bids.app.experiments.sites import Chosen
 from pds_bids.app.panel import Panel
 from pds_bids.app.scoring import Subjects
 from pds_bids.app.training import Order
@@ -52,7 +53,7 @@ def trained(checkpoint: Checkpoint, bank: PairBank, monkeypatch: pytest.MonkeyPa
                 order.watcher(Report(stage, 1, 1.0, 0.0, 1.0, 1, seconds, 0.0), lambda: torch.zeros(1))
         return 0
 
-    people = Subjects(bank, [0, 1], [0, 1])
+    people = Subjects(Chosen(bank, [0]), [0], [0])
     monkeypatch.setattr(ablation.training, "run", train)
     monkeypatch.setattr(ablation, "simulated", lambda *_: Panel("people", people, lambda: bank, {}))
     return orders
