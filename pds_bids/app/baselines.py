@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pds_bids.models.checkpoint import PdsModel
     from pds_bids.training.data import Pairs
 
+TEMPLATE = "population template"
+"""Row of the mean of those whom the model was trained on."""
+
 
 def unfitted_baselines(model: PdsModel) -> Contestant:
     """A brain of one intensity, and the population template of the model's training."""
@@ -23,7 +26,7 @@ def unfitted_baselines(model: PdsModel) -> Contestant:
     def predictions(case: Case) -> dict[str, Prediction]:
         return {
             "flat brain": Prediction(np.ones_like(case.truth)),
-            "population template": Prediction(templates[case.target]),
+            TEMPLATE: Prediction(templates[case.target]),
         }
 
     return predictions

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pds_bids.app import evaluationpage
 from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
+from pds_bids.app.errormaps import write_error_maps
 from pds_bids.app.experiments.setting import Result
 from pds_bids.app.measures import NOMINAL
 from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Contestant, network
@@ -116,7 +117,7 @@ def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = 
     ----------
     out
         Tab-separated table; every subject's scores go beside it as `*_subjects.tsv`, all numbers with how
-        they were made as `*.json`, and what they say as `*.html`.
+        they were made as `*.json`, what they say as `*.html`, and images of errors into a folder of its name.
     work
         Where people and scores are kept, so that a rerun makes only what is missing; None keeps nothing.
 
@@ -146,13 +147,14 @@ def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = 
         start = time.monotonic()
         visits = list(scored(panel.test, _contestants(plan, checkpoints, panel), plan.seed, place))
         seconds = (time.monotonic() - start) / len(panel.test)
+        maps = write_error_maps(panel.test, checkpoints[plan.model], out, place)
     scores = one_a_subject(visits)
     rows = compare(scores, MAIN, plan.seed)
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
     settings = asdict(plan) | panel.about | {"main": MAIN, "device": where}
     about = provenance(settings, checkpoints) | {"seconds_per_subject": round(seconds, 1)}
-    about |= asdict(_result(rows, scores, plan.seed)) | {"rows": rows}
+    about |= asdict(_result(rows, scores, maps, plan.seed)) | {"rows": rows}
     write_json(out.with_suffix(".json"), about)
     evaluationpage.write(out.with_suffix(".html"), about)
     print(table, end="")
@@ -193,7 +195,9 @@ def _contestants(plan: Plan, checkpoints: Mapping[str, Checkpoint], panel: Panel
     return found
 
 
-def _result(rows: Sequence[dict[str, Any]], scores: Sequence[Score], seed: int) -> Result:
+def _result(
+    rows: Sequence[dict[str, Any]], scores: Sequence[Score], maps: list[dict[str, Any]], seed: int
+) -> Result:
     from pds_bids.evaluation.summary import charts, findings, tables
 
     return Result(
@@ -201,5 +205,5 @@ def _result(rows: Sequence[dict[str, Any]], scores: Sequence[Score], seed: int) 
         title="How close synthesised volumes come to acquired ones",
         findings=findings(rows, MAIN),
         tables=tables(rows, scores, seed),
-        charts=charts(rows, scores, MAIN, NOMINAL),
+        charts=[*charts(rows, scores, MAIN, NOMINAL), *maps],
     )

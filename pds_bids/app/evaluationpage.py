@@ -26,7 +26,8 @@ SHOWN = ("experiment", "title", "findings", "tables", "charts")
 """Keys of what the page shows; the others, where they are plain values, tell how the numbers came about."""
 
 SLICES = "slices"
-"""Kind of chart whose images lie beside the JSON: `images`, name to path, and which names are `acquired`."""
+"""Kind of chart whose images lie beside the JSON: `images`, name to path, and which names are
+`acquired`; or maps of one `quantity`, all in one `window`."""
 
 HEADINGS = {
     "target": "Target",
@@ -153,13 +154,21 @@ def charts_of(about: About, path: Path) -> Iterator[Chart]:
 
 def _drawn(told: Mapping[str, Any], folder: Path) -> Figure:
     if told["kind"] == SLICES:
-        return comparison(_rows(told["data"], folder), title=told["title"])
+        return _slices(told["title"], told["data"], folder)
     return chart(told["kind"], told["title"], told["data"])
 
 
+def _slices(title: str, data: Mapping[str, Any], folder: Path) -> Figure:
+    rows = _rows(data, folder)
+    if "quantity" not in data:
+        return comparison(rows, title=title)
+    low, high = data["window"]
+    return comparison(rows, title=title, window=(low, high), cmap="magma", label=data["quantity"])
+
+
 def _rows(data: Mapping[str, Any], folder: Path) -> list[Row]:
-    """Images as rows of one figure; each is SYNTHETIC that is not said to be acquired."""
-    acquired = data.get("acquired", ())
+    """Images as rows of one figure; each is SYNTHETIC that is neither a map nor said to be acquired."""
+    acquired = data["images"] if "quantity" in data else data.get("acquired", ())
     return [Row(name, _image(folder / file), name not in acquired) for name, file in data["images"].items()]
 
 

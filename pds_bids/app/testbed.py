@@ -37,6 +37,12 @@ def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
     return chosen
 
 
+def seen_by(checkpoint: Checkpoint) -> set[str]:
+    """Names, as its card lists them, of the label maps or subjects that a model was trained or calibrated on."""
+    parts = checkpoint.card.get("split", {})
+    return {*parts.get("train", []), *parts.get("calibration", [])}
+
+
 def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
     """No model may be scored on what it was trained or calibrated on.
 
@@ -51,9 +57,7 @@ def refuse_leaks(checkpoints: Mapping[str, Checkpoint], test: set[str]) -> None:
         If the card of one lists any of it among those.
     """
     for name, checkpoint in checkpoints.items():
-        parts = checkpoint.card.get("split", {})
-        seen = test & {*parts.get("train", []), *parts.get("calibration", [])}
-        if seen:
+        if seen := test & seen_by(checkpoint):
             raise UsageError(
                 f"{name}: was trained or calibrated on what tests it ({', '.join(sorted(seen))})"
             )

@@ -131,8 +131,16 @@ def overlay(
     return sheet.figure
 
 
-def comparison(rows: Sequence[Row], *, title: str, mask: Volume | None = None) -> Figure:
-    """Volumes below one another, on the same slices, each in its own intensity window.
+def comparison(
+    rows: Sequence[Row],
+    *,
+    title: str,
+    mask: Volume | None = None,
+    window: tuple[float, float] | None = None,
+    cmap: str = "gray",
+    label: str | None = None,
+) -> Figure:
+    """Volumes below one another, on the same slices.
 
     Parameters
     ----------
@@ -142,6 +150,10 @@ def comparison(rows: Sequence[Row], *, title: str, mask: Volume | None = None) -
         Drawn as it is.
     mask
         Brain mask on that grid; the first volume's foreground where absent.
+    window
+        Intensities of all shown as the ends of `cmap`, with a colour bar; None shows each in its own.
+    label
+        Quantity and unit on the colour bar.
 
     Raises
     ------
@@ -156,9 +168,9 @@ def comparison(rows: Sequence[Row], *, title: str, mask: Volume | None = None) -
     line = cuts(first, box, AXIAL, 4) + cuts(first, box, CORONAL, 2) + cuts(first, box, SAGITTAL, 1)
     layout = montage(first, box, [line] * len(rows), heading=HEADING_PX)
     sheet = Sheet(title, layout)
-    sheet.paint([_scaled(head, _window(head, brain, 0.0, None)) for head in heads])
+    sheet.paint([_scaled(head, window or _window(head, brain, 0.0, None)) for head in heads], cmap)
     sheet.annotate([row.synthetic for row in rows], [row.label for row in rows])
-    sheet.footer(None)
+    sheet.footer(window, cmap, label)
     return sheet.figure
 
 

@@ -82,7 +82,7 @@ def run(plan: Plan, setting: Setting) -> int:
 
     checkpoint = setting.checkpoint()
     if plan.derivatives is not None:
-        subjects = real_subjects(plan.derivatives, plan.label_column)
+        subjects = real_subjects(plan.derivatives, plan.label_column, checkpoint)
     else:
         subjects = simulated_subjects(People.held_out(setting, checkpoint, plan.sites))
     place = setting.folder / f"rois-{checkpoint.sha256[:12]}-of-{subjects.name}"

@@ -15,6 +15,7 @@ from pds_bids.app.cohort import DerivativePairs
 from pds_bids.app.experiments.kept import Arrays, kept
 from pds_bids.app.experiments.people import People
 from pds_bids.app.methods import KINDS, Array, Case, Outputs
+from pds_bids.app.testbed import seen_by
 from pds_bids.bids.pairs import find_pairs, participants_table
 from pds_bids.bids.tables import MISSING, read_table
 from pds_bids.core.errors import UsageError
@@ -23,7 +24,7 @@ from pds_bids.core.volume import MODEL_GRID
 
 if TYPE_CHECKING:
     from pds_bids.core.rois import RoiAtlas
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.checkpoint import Checkpoint, PdsModel
     from pds_bids.training.data import Pairs
 
 VIEWS = ("source", "target", "synthetic", "template")
@@ -67,8 +68,8 @@ def simulated_subjects(people: People) -> Subjects:
     return Subjects(people, people.name, GROUPS, people.group, people.person, people.anatomy)
 
 
-def real_subjects(derivatives: Path, label_column: str) -> Subjects:
-    """Visits with both modalities whose subjects have a label.
+def real_subjects(derivatives: Path, label_column: str, checkpoint: Checkpoint) -> Subjects:
+    """Visits with both modalities whose subjects have a label, less those that the model was trained on.
 
     Parameters
     ----------
@@ -76,23 +77,29 @@ def real_subjects(derivatives: Path, label_column: str) -> Subjects:
         Output of `pds-bids ... --evaluate --output-spaces model`.
     label_column
         Of participants.tsv, in `derivatives` or in the dataset it was made from.
+    checkpoint
+        Its card may list subjects that it was trained or calibrated on.
 
     Raises
     ------
     UsageError
-        If there is no such column, or nobody has both.
+        If there is no such column, or nobody is left who has both.
     """
+    seen = {name.removeprefix("sub-") for name in seen_by(checkpoint)}
     table = participants_table(derivatives)
     label_of = {
         row["participant_id"].removeprefix("sub-"): row[label_column]
         for row in (read_table(table) if table else [])
         if row.get(label_column, MISSING) != MISSING
     }
-    visits = tuple(visit for visit in find_pairs(derivatives) if visit.subject in label_of)
+    labelled = [visit for visit in find_pairs(derivatives) if visit.subject in label_of]
+    visits = tuple(visit for visit in labelled if visit.subject not in seen)
+    if left_out := len(labelled) - len(visits):
+        print(f"left out {left_out} of {len(labelled)} visits: the model was trained or calibrated on them")
     if not visits:
         raise UsageError(
-            f"--from-derivatives {derivatives}: nobody has both modalities in model space and a "
-            f"{label_column} in participants.tsv; see --label-column"
+            f"--from-derivatives {derivatives}: nobody whom the model has not seen has both modalities in model "
+            f"space and a {label_column} in participants.tsv; see --label-column"
         )
     classes = tuple(sorted({label_of[visit.subject] for visit in visits}))
     names = sorted({visit.subject for visit in visits})

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pds_bids.app.experiments import features
 from pds_bids.app.experiments.features import measured, real_subjects, roi_views
 from pds_bids.app.methods import Case
+from pds_bids.bids.pairs import PairFiles
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.models.checkpoint import Checkpoint
@@ -56,6 +59,25 @@ def test_what_is_synthesised_follows_from_nothing_of_the_target(
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_cohort_without_labels_names_the_option(tmp_path: Path) -> None:
+def test_a_cohort_without_labels_names_the_option(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--label-column"):
-        real_subjects(tmp_path, "diagnosis")
+        real_subjects(tmp_path, "diagnosis", checkpoint)
+
+
+def test_whom_the_model_was_trained_on_is_left_out(
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tdiagnosis\n" + "".join(f"sub-{name}\tnc\n" for name in "abc")
+    )
+    visits = [PairFiles(name, None, {}) for name in "abc"]
+    monkeypatch.setattr(features, "find_pairs", lambda _: visits)
+    trained = replace(checkpoint, card={"split": {"train": ["sub-a"], "calibration": ["b"]}})
+
+    subjects = real_subjects(tmp_path, "diagnosis", trained)
+
+    assert [visit.subject for visit in subjects.pairs.visits] == ["c"]
+    assert "left out 2 of 3" in capsys.readouterr().out
