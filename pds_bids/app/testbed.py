@@ -38,7 +38,7 @@ def maps_of(checkpoint: Checkpoint, part: str, folder: Path) -> dict[str, Path]:
 
 
 def seen_by(checkpoint: Checkpoint) -> set[str]:
-    """Names, as its card lists them, of the label maps or subjects that a model was trained or calibrated on."""
+    """Label maps or subjects that a model was trained or calibrated on, by the names in its card."""
     parts = checkpoint.card.get("split", {})
     return {*parts.get("train", []), *parts.get("calibration", [])}
 

@@ -98,8 +98,8 @@ def real_subjects(derivatives: Path, label_column: str, checkpoint: Checkpoint) 
         print(f"left out {left_out} of {len(labelled)} visits: the model was trained or calibrated on them")
     if not visits:
         raise UsageError(
-            f"--from-derivatives {derivatives}: nobody whom the model has not seen has both modalities in model "
-            f"space and a {label_column} in participants.tsv; see --label-column"
+            f"--from-derivatives {derivatives}: nobody whom the model has not seen has both modalities in "
+            f"model space and a {label_column} in participants.tsv; see --label-column"
         )
     classes = tuple(sorted({label_of[visit.subject] for visit in visits}))
     names = sorted({visit.subject for visit in visits})

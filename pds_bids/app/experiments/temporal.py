@@ -84,7 +84,7 @@ def run(plan: Plan, setting: Setting) -> int:
     result = Result(
         "temporal",
         "Does it matter which volumes of a series the synthesis starts from, and how many?",
-        list(_findings(means)),
+        list(_findings(rows, means)),
         {"Means over series": means, "Every series": rows},
         list(_charts(rows)),
     )
@@ -181,7 +181,7 @@ def _means(rows: Sequence[dict[str, Any]], seed: int) -> Iterator[dict[str, Any]
         yield {"source": source, "comparison": comparison, "n": len(own)} | intervals
 
 
-def _findings(means: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _findings(rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]]) -> Iterator[str]:
     """How repeatable the synthesis is, and the fewest volumes that are as good as all."""
     for modality in Modality:
         own = {row["comparison"]: row for row in means if row["source"] == modality.value}
@@ -195,20 +195,23 @@ def _findings(means: Sequence[dict[str, Any]]) -> Iterator[str]:
                 f"{interval_text(row['synthesised_rms'], 3)}, correlation "
                 f"{interval_text(row['synthesised_correlation'], 3)}."
             )
-        yield _enough(modality, own)
+        yield _enough(modality, [row for row in rows if row["source"] == modality.value])
 
 
-def _enough(modality: Modality, own: Mapping[str, dict[str, Any]]) -> str:
-    """From as many volumes synthesis is as near to that from all as from odd is to from even ones."""
-    limit = own[INTERLEAVED]["synthesised_rms"].mean
-    for comparison, row in own.items():
-        if comparison not in (HALVES, INTERLEAVED) and row["synthesised_rms"].mean <= limit:
+def _enough(modality: Modality, rows: Sequence[dict[str, Any]]) -> str:
+    """From as many volumes synthesis is as near to that from all as, in these visits, from odd to even ones."""
+    rms = {(row["visit"], row["comparison"]): row["synthesised_rms"] for row in rows}
+    for comparison in dict.fromkeys(row["comparison"] for row in rows):
+        visits = [visit for visit, other in rms if other == comparison]
+        found = np.mean([rms[visit, comparison] for visit in visits])
+        limit = np.mean([rms[visit, INTERLEAVED] for visit in visits])
+        if comparison not in (HALVES, INTERLEAVED) and found <= limit:
             few = comparison.partition(" against")[0]
             return (
-                f"{modality.full_name}: the {few} volumes are enough: what is synthesised from them differs "
-                f"from that of all by no more than odd from even volumes ({limit:.3f} RMS)."
+                f"{modality.full_name}: the {few} volumes are enough (n = {len(visits)}): what is synthesised "
+                f"from them differs from that of all by no more than odd from even volumes ({limit:.3f} RMS)."
             )
-    return f"{modality.full_name}: no number of volumes tried was as good as all of them."
+    return f"{modality.full_name}: no number of volumes tried came as near to all as odd to even volumes."
 
 
 def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

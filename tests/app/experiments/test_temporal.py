@@ -20,14 +20,21 @@ def rows(by_count: dict[int, float]) -> list[dict]:
 
 
 def test_as_many_volumes_are_enough_as_come_as_near_as_odd_to_even_ones() -> None:
-    means = list(temporal._means(rows({5: 0.2, 10: 0.09, 20: 0.05}), seed=0))
+    three = rows({5: 0.2, 10: 0.09, 20: 0.05})
+    means = list(temporal._means(three, seed=0))
 
     assert [row["n"] for row in means] == [2] * 5
-    *repeatable, enough = temporal._findings(means)
-    assert "the first 10 volumes are enough" in enough
+    *repeatable, enough = temporal._findings(three, means)
+    assert "the first 10 volumes are enough (n = 2)" in enough
     assert "by 0.300 [0.300, 0.300], correlation 0.950" in repeatable[0]
-    none = list(temporal._findings(list(temporal._means(rows({5: 0.2}), seed=0))))[-1]
-    assert "no number" in none
+    assert "no number" in temporal._enough(Modality.BOLD, rows({5: 0.2}))
+
+
+def test_few_volumes_are_held_against_odd_and_even_ones_of_the_same_visits() -> None:
+    long, short = rows({5: 0.2})[:3], rows({})[2:]
+    short = [row | {"synthesised_rms": 0.9} for row in short]
+
+    assert "no number" in temporal._enough(Modality.BOLD, [*long, *short])
 
 
 def test_a_line_a_visit() -> None:
