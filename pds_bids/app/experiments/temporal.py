@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -199,7 +199,7 @@ def _findings(rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]]) -
 
 
 def _enough(modality: Modality, rows: Sequence[dict[str, Any]]) -> str:
-    """From as many volumes synthesis is as near to that from all as, in these visits, from odd to even ones."""
+    """From as many volumes synthesis comes as near to that from all as, in these visits, odd to even ones."""
     rms = {(row["visit"], row["comparison"]): row["synthesised_rms"] for row in rows}
     for comparison in dict.fromkeys(row["comparison"] for row in rows):
         visits = [visit for visit, other in rms if other == comparison]
@@ -208,8 +208,9 @@ def _enough(modality: Modality, rows: Sequence[dict[str, Any]]) -> str:
         if comparison not in (HALVES, INTERLEAVED) and found <= limit:
             few = comparison.partition(" against")[0]
             return (
-                f"{modality.full_name}: the {few} volumes are enough (n = {len(visits)}): what is synthesised "
-                f"from them differs from that of all by no more than odd from even volumes ({limit:.3f} RMS)."
+                f"{modality.full_name}: the {few} volumes are enough (n = {len(visits)}): what is "
+                f"synthesised from them differs from that of all by no more than odd from even volumes "
+                f"({limit:.3f} RMS)."
             )
     return f"{modality.full_name}: no number of volumes tried came as near to all as odd to even volumes."
 
