@@ -15,6 +15,7 @@ from pds_bids.app import evaluationpage
 from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
 from pds_bids.app.errormaps import write_error_maps
 from pds_bids.app.experiments.setting import Result
+from pds_bids.app.experiments.sizes import FULL
 from pds_bids.app.measures import NOMINAL
 from pds_bids.app.methods import KINDS, MAIN, MAIN_ROWS, Contestant, network
 from pds_bids.app.panel import Origin, Panel, of_cohort, simulated
@@ -83,7 +84,7 @@ class Plan:
     compare: tuple[str, ...] = ()
     methods: tuple[str, ...] = tuple(KINDS)
     baselines: bool = True
-    n_subjects: int = 24
+    n_subjects: int = FULL["evaluate"]
     n_fit: int = 60
     seed: int = 0
 

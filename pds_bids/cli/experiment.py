@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pds_bids.app.experiments.sizes import FULL
 from pds_bids.cli.options import Folder, device_option, seed_option
 from pds_bids.core.config import SynthesisConfig
 
@@ -25,6 +26,22 @@ def experiment() -> None:
     """
 
 
+label_maps_option = click.option(
+    "--label-maps",
+    type=_ExistingFolder,
+    help="Folder of FreeSurfer-style label maps; people are simulated from those MODEL has not seen.",
+)
+model_option = click.option(
+    "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
+)
+_work = click.option(
+    "--work",
+    type=Folder(),
+    metavar="DIR",
+    help="Where simulated people and results of each are kept.  [default: beside OUT]",
+)
+
+
 def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
     """Add the options that `Setting` is made of.
 
@@ -34,11 +51,7 @@ def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
         Default of --n-subjects; None for an experiment that simulates nobody.
     """
     simulated = [
-        click.option(
-            "--label-maps",
-            type=_ExistingFolder,
-            help="Folder of FreeSurfer-style label maps; people are simulated from those MODEL has not seen.",
-        ),
+        label_maps_option,
         click.option(
             "--n-subjects",
             type=click.IntRange(min=1),
@@ -49,18 +62,8 @@ def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
     ]
     options = [
         click.option("--out", type=_File, required=True, help="Numbers and findings to write (.json)."),
-        click.option(
-            "--model",
-            default=SynthesisConfig.model,
-            metavar="NAME|PATH",
-            help="Bundled weights, or a checkpoint.",
-        ),
-        click.option(
-            "--work",
-            type=Folder(),
-            metavar="DIR",
-            help="Where simulated people and results of each are kept.  [default: beside OUT]",
-        ),
+        model_option,
+        _work,
         seed_option,
         device_option,
     ]
@@ -74,7 +77,7 @@ def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
 
 
 @experiment.command()
-@in_setting(n_subjects=90)
+@in_setting(FULL["diagnosis"])
 @click.option(
     "--from-derivatives",
     "derivatives",
@@ -96,7 +99,7 @@ def diagnosis(derivatives: Path | None, label_column: str, **setting: Any) -> in
 
 
 @experiment.command()
-@in_setting(n_subjects=24)
+@in_setting(FULL["pattern"])
 @click.option(
     "--seeds", type=click.IntRange(min=1), metavar="N", default=3, help="Runs of each mode that draws."
 )
@@ -123,7 +126,7 @@ def pattern(seeds: int, steps: int, n_fit: int, **setting: Any) -> int:
 
 
 @experiment.command()
-@in_setting(n_subjects=8)
+@in_setting(FULL["sites"])
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
@@ -147,7 +150,7 @@ def sites(steps: int, n_fit: int, **setting: Any) -> int:
 
 
 @experiment.command()
-@in_setting(n_subjects=32)
+@in_setting(FULL["trust"])
 @click.option(
     "--n-challenged",
     type=click.IntRange(min=1),
@@ -170,10 +173,33 @@ def trust(n_challenged: int, training_bank: Path | None, **setting: Any) -> int:
 
 @experiment.command()
 @click.argument("bids_dir", metavar="BIDS_DIR", type=_ExistingFolder)
-@in_setting(n_subjects=None)
+@in_setting(None)
 def temporal(bids_dir: Path, **setting: Any) -> int:
     """Synthesise from parts of the series of a BIDS dataset, to see how many volumes are enough."""
     from pds_bids.app.experiments import temporal
     from pds_bids.app.experiments.setting import Setting
 
     return temporal.run(temporal.Plan(bids_dir), Setting(**setting))
+
+
+@experiment.command("all")
+@click.argument("folder", metavar="DIR", type=Folder())
+@label_maps_option
+@click.option(
+    "--bids-dir",
+    type=_ExistingFolder,
+    help="Dataset with real series, for the experiment on them.  [default: leave it out]",
+)
+@click.option(
+    "--quick", is_flag=True, help="On a few people and with few steps, to see that everything runs."
+)
+@model_option
+@_work
+@seed_option
+@device_option
+def everything(folder: Path, bids_dir: Path | None, quick: bool, **setting: Any) -> int:
+    """Do all of them, `pds-model evaluate` and the sampling study, into DIR, with one page of it all."""
+    from pds_bids.app.experiments import suite
+    from pds_bids.app.experiments.setting import Setting
+
+    return suite.run(suite.Plan(bids_dir, quick), folder, Setting(folder / "all.json", **setting))

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from pds_bids import __version__
+from pds_bids.app.experiments.sizes import FULL
 from pds_bids.cli.entry import exit_with
 from pds_bids.cli.experiment import Command, experiment, in_setting
 from pds_bids.cli.options import BidsAppCommand, Folder, SpaceSeparated
@@ -215,7 +216,11 @@ def train(resume: bool, **order: Any) -> int:
     help="Training pairs that the linear and the matched baseline are fitted to; 0 leaves these out.",
 )
 @click.option(
-    "--n-subjects", type=click.IntRange(min=1), metavar="N", default=24, help="Simulated subjects to score."
+    "--n-subjects",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=FULL["evaluate"],
+    help="Simulated subjects to score.",
 )
 @_device
 @_seed
@@ -237,7 +242,7 @@ def evaluate(
 
 @pds_model.command()
 @click.argument("study", default="ablations", metavar="[STUDY]")
-@in_setting(n_subjects=12)
+@in_setting(FULL["ablate"])
 def ablate(study: str, **setting: Any) -> int:
     """Train and score what each part of a recipe is worth, as STUDY says: a bundled one, or a TOML file."""
     from pds_bids.app.experiments import ablation
