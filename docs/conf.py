@@ -1,4 +1,10 @@
+from functools import partialmethod
 from importlib import metadata
+
+import click
+
+# The commands show defaults by their context settings, which sphinx-click does not read.
+click.Context.__init__ = partialmethod(click.Context.__init__, show_default=True)
 
 project = "pds-bids"
 author = copyright = "The pds-bids developers"
