@@ -1,7 +1,6 @@
 """One anatomy to pairs of volumes as the app would hand them to the networks.
 
-Everything random comes from one generator. The order of events is that of a scan: anatomy, magnetisation,
-field, image, noise; blur, misalignment and mask errors are what preprocessing leaves behind.
+Everything random comes from one generator.
 """
 
 from __future__ import annotations
@@ -11,24 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pds_bids.core.modality import Modality
-from pds_bids.core.volume import MODEL_GRID
-from pds_bids.simulation.anatomy import TISSUES, Structure
 from pds_bids.simulation.artefacts import spoiled
-from pds_bids.simulation.cells import Cells, cells_of
-from pds_bids.simulation.deformation import deform, random_diffeomorphism
-from pds_bids.simulation.disease import Person, condition
-from pds_bids.simulation.field import field_map, half_extent_mm
-from pds_bids.simulation.head import aged_anatomy, tissue_maps
-from pds_bids.simulation.masks import brain_mask, filled_brain
-from pds_bids.simulation.physics import (
-    TissueProperties,
-    dropout_attenuation,
-    rician_mean,
-    tissue_properties,
-)
+from pds_bids.simulation.body import Body, Interior, body_of, grown, interior_of
+from pds_bids.simulation.disease import Person
+from pds_bids.simulation.imaging import imaged, weighted
+from pds_bids.simulation.masks import brain_mask
 from pds_bids.simulation.protocol import (
     Acquisition,
     random_acquisition,
@@ -36,18 +24,7 @@ from pds_bids.simulation.protocol import (
     reference_acquisition,
 )
 from pds_bids.simulation.sites import Site
-from pds_bids.simulation.smoothing import gaussian_blur, smooth_noise
-from pds_bids.simulation.sulci import with_sulci
-from pds_bids.simulation.texture import noise_of_scale, primary_cortex, structure_gains, texture
-from pds_bids.simulation.vessels import veins
-from pds_bids.simulation.weighting import magnetisation, t1w_magnetisation
-
-PRIVATE_SHARE = 0.5
-"""Variance of texture and of sulcal brightness that one scan does not share with the others of its pair."""
-
-SULCAL_MM = 3.0
-"""Scale on which sulcal fluid, vessels and membranes take turns."""
-
+from pds_bids.simulation.weighting import t1w_magnetisation
 
 DrawProtocol = Callable[[Modality, torch.Generator], Acquisition]
 """How a modality is scanned, with whatever is random about it."""
@@ -79,49 +56,6 @@ class Pair:
     t1w: Tensor
     tissue: Tensor
     structures: Tensor
-
-
-@dataclass(frozen=True)
-class Body:
-    """What lies in the scanner.
-
-    Attributes
-    ----------
-    structures
-        (160, 192, 176) uint8.
-    cells
-        The same with its properties, on `MODEL_GRID`.
-    brain
-        As of `filled_brain`.
-    fractions
-        (3, X, Y, Z) of `TISSUES`.
-    """
-
-    structures: Tensor
-    cells: Cells
-    brain: Tensor
-    fractions: Tensor
-
-
-@dataclass(frozen=True)
-class _Interior:
-    """What no label map shows of a body, each (X, Y, Z): all scans of one pair share it.
-
-    Attributes
-    ----------
-    field
-        Static field.
-    veins, primary
-        Shares of venous blood and of primary cortex.
-    texture, sulcal
-        How signal varies within tissues and within sulcal fluid, of unit variance.
-    """
-
-    field: Tensor
-    veins: Tensor
-    primary: Tensor
-    texture: Tensor
-    sulcal: Tensor
 
 
 def simulate_pairs(
@@ -162,7 +96,7 @@ def repeated_targets(
     Other parameters are those of `simulate_pairs`; the second tensor is the (X, Y, Z) share of the brain.
     """
     body = body_of(*grown(structures, generator, 3.0, person))
-    interior = _interior(body, generator)
+    interior = interior_of(body, generator)
     return [_targets(body, interior, generator) for _ in range(n)], body.fractions.sum(0)
 
 
@@ -171,115 +105,21 @@ def _of_site(site: Site) -> DrawProtocol:
     return lambda modality, _: site.acquisition(modality)
 
 
-def grown(
-    structures: Tensor, generator: torch.Generator, sd_mm: float, person: Person | None
-) -> tuple[Tensor, TissueProperties]:
-    """(160, 192, 176) structures and tissue maps of a random variant (see `simulate_pairs`)."""
-    if person is not None:
-        today = condition(person)
-        structures, regions = aged_anatomy(structures, today, generator, sd_mm)
-        structures = with_sulci(structures, generator, person.age)
-        return structures, tissue_maps(structures, regions, today, generator)
-    if sd_mm > 0:
-        structures = deform(structures, random_diffeomorphism(generator, sd_mm))
-    structures = with_sulci(structures, generator)
-    return structures, tissue_properties(generator).at(structures)
-
-
-def body_of(structures: Tensor, tissue: TissueProperties) -> Body:
-    """What the scanner is given of (160, 192, 176) structures and tissue maps."""
-    cells = cells_of(structures, tissue)
-    fractions = torch.stack([cells.fraction(*members) for members in TISSUES.values()])
-    return Body(structures, cells, filled_brain(cells), fractions)
-
-
-def _interior(body: Body, generator: torch.Generator) -> _Interior:
-    return _Interior(
-        field=field_map(generator),
-        veins=veins(body.cells.fraction(Structure.SULCAL), generator),
-        primary=primary_cortex(generator) * body.fractions[0],
-        texture=texture(generator),
-        sulcal=noise_of_scale(SULCAL_MM, generator)[0],
-    )
-
-
 def scanned(body: Body, generator: torch.Generator, protocol: DrawProtocol = random_acquisition) -> Pair:
     """One pair of scans; `protocol` is what the sources are scanned by."""
-    interior = _interior(body, generator)
+    interior = interior_of(body, generator)
 
     def source(modality: Modality) -> Tensor:
         scan = protocol(modality, generator)
-        return spoiled(_weighted(modality, scan, body, interior, generator), generator)
+        return spoiled(weighted(modality, scan, body, interior, generator), generator)
 
     sources = {m: source(m) for m in Modality}
     targets = _targets(body, interior, generator)
     masks = {m: brain_mask(body.brain, sources[m], generator) for m in Modality}
     scan = random_t1w(generator)
-    t1w = _image(t1w_magnetisation(body.cells.tissue, scan), body, interior, scan, generator)
+    t1w = imaged(t1w_magnetisation(body.cells.tissue, scan), body, interior, scan, generator)
     return Pair(sources, targets, masks, t1w, body.fractions, body.structures)
 
 
-def _targets(body: Body, interior: _Interior, generator: torch.Generator) -> dict[Modality, Tensor]:
-    return {m: _weighted(m, reference_acquisition(m, generator), body, interior, generator) for m in Modality}
-
-
-def _weighted(
-    modality: Modality, scan: Acquisition, body: Body, interior: _Interior, generator: torch.Generator
-) -> Tensor:
-    values = magnetisation(modality, body.cells.tissue, body.cells.structure, scan)
-    return _image(values, body, interior, scan, generator)
-
-
-def _image(
-    values: Tensor, body: Body, interior: _Interior, scan: Acquisition, generator: torch.Generator
-) -> Tensor:
-    moment = _moment(values, body.cells, interior, scan, generator)
-    return _acquire(moment, interior.field, scan, generator)
-
-
-def _moment(
-    values: Tensor, cells: Cells, interior: _Interior, scan: Acquisition, generator: torch.Generator
-) -> Tensor:
-    """(X, Y, Z) transverse magnetisation: what the tables say of each cell, and what they do not."""
-    values = values * structure_gains(scan.gain_sd, generator)[cells.structure]
-    sulcal = cells.structure == Structure.SULCAL
-    solid, fluid = cells.image(values * ~sulcal), cells.image(values * sulcal)
-
-    def partly_private(shared: Tensor, private: Tensor) -> Tensor:
-        return (1 - PRIVATE_SHARE) ** 0.5 * shared + PRIVATE_SHARE**0.5 * private
-
-    within = partly_private(interior.texture, texture(generator))
-    mixture = partly_private(interior.sulcal, noise_of_scale(SULCAL_MM, generator)[0])
-    solid = solid * torch.exp(scan.texture_sd * within) * (1 - scan.primary * interior.primary)
-    fluid = fluid * scan.sulcal * torch.exp(scan.sulcal_sd * mixture)
-    return (solid + fluid) * (1 - scan.venous * interior.veins)
-
-
-def _acquire(moment: Tensor, field: Tensor, scan: Acquisition, generator: torch.Generator) -> Tensor:
-    """(X, Y, Z) transverse magnetisation at 2 mm to the reconstructed, averaged, resampled image."""
-    device, shape = generator.device, MODEL_GRID.shape
-    image = moment * dropout_attenuation(scan.dropout * field, scan.fwhm_mm[2], scan.te_ms)
-
-    half = half_extent_mm(device)
-    where = F.affine_grid(_misalignment(scan, half, generator)[None], [1, 1, *shape], align_corners=True)
-    where[0, ..., 1] += scan.shift_mm * field / half[1]
-    pile_up = (1 + scan.shift_mm / 2.0 * torch.gradient(field, dim=1)[0]).clamp(0.1, 3)  # 2 mm voxels
-    image = F.grid_sample(image[None, None], where, align_corners=True) * pile_up
-
-    sigma = [max(f**2 - 2.0**2, 0.0) ** 0.5 / 2.355 / 2.0 for f in scan.fwhm_mm]  # of what 2 mm voxels lack
-    image = gaussian_blur(image, sigma)[0, 0]
-    image = image * torch.exp(scan.bias_sd * smooth_noise(shape, 2, 1, generator)[0, 0])
-    noise = torch.randn(shape, generator=generator, device=device) * scan.noise / scan.n_volumes**0.5
-    image = (rician_mean(image.clamp(min=1e-4), scan.noise) + noise).clamp(min=0)
-    level = 3 * image.mean()  # about the brain's mean: it fills a third of the grid
-    return level * (image / level) ** scan.gamma
-
-
-def _misalignment(scan: Acquisition, half: Tensor, generator: torch.Generator) -> Tensor:
-    """(3, 4) small rigid motion in the coordinates of `grid_sample`, where axis i is 2 `half[i]` long."""
-    shift, angles = torch.randn((2, 3), generator=generator, device=generator.device)
-    turn = torch.deg2rad(scan.rigid_deg * angles)
-    zero = torch.zeros((), device=half.device)
-    cross = torch.stack([zero, -turn[2], turn[1], turn[2], zero, -turn[0], -turn[1], turn[0], zero])
-    rotation = torch.linalg.matrix_exp(cross.view(3, 3)) * half / half[:, None]
-    return torch.cat([rotation, (scan.rigid_mm * shift / half)[:, None]], 1)
+def _targets(body: Body, interior: Interior, generator: torch.Generator) -> dict[Modality, Tensor]:
+    return {m: weighted(m, reference_acquisition(m, generator), body, interior, generator) for m in Modality}

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from pds_bids.core.modality import Modality
+from pds_bids.simulation.body import body_of, grown
 from pds_bids.simulation.disease import Person
 from pds_bids.simulation.lesions import with_infarct, with_small_vessel_disease
-from pds_bids.simulation.pairs import DrawProtocol, Pair, body_of, grown, scanned
+from pds_bids.simulation.pairs import DrawProtocol, Pair, scanned
 from pds_bids.simulation.physics import TissueProperties
 from pds_bids.simulation.protocol import Acquisition, random_acquisition
 
