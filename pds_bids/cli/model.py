@@ -175,8 +175,9 @@ def train(resume: bool, **order: Any) -> int:
     For several GPUs: torchrun --nproc-per-node N -m pds_bids.cli.model train ...
     """
     from pds_bids.app import training
+    from pds_bids.app.trainingorder import Order
 
-    return training.run(training.Order(**order, restart=not resume))
+    return training.run(Order(**order, restart=not resume))
 
 
 @pds_model.command(cls=BidsAppCommand)

@@ -15,7 +15,7 @@ from pds_bids.app import evaluation
 from pds_bids.app.cohort import load_cohort, people
 from pds_bids.app.methods import MAIN
 from pds_bids.app.panel import Origin, of_cohort
-from pds_bids.app.training import Order, plan
+from pds_bids.app.trainingorder import Order, plan
 from pds_bids.bids.derivatives import REFERENCE_DESC, context_desc, derivative_path
 from pds_bids.bids.writing import write_volume
 from pds_bids.core.errors import ParticipantError, UsageError

@@ -16,6 +16,7 @@ from pds_bids.app import evaluation, modelcard, training
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
 from pds_bids.app.methods import MAIN, MAIN_ROWS
 from pds_bids.app.panel import Origin
+from pds_bids.app.trainingorder import Order
 from pds_bids.core.errors import UsageError
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FREESURFER_LABELS, Structure, structure_codes
 
@@ -55,7 +56,7 @@ def test_train_then_evaluate(maps: Path, tmp_path: Path, capsys: pytest.CaptureF
     checkpoint, table, preset = (tmp_path / name for name in ("tiny.safetensors", "table.tsv", "mine.toml"))
     bundled = Path(training.__file__).parents[1] / "presets" / "tiny.toml"
     preset.write_text(bundled.read_text() + "on_the_fly = true\npeople = false\n")
-    order = training.Order(str(preset), maps, checkpoint, 0.2, "cpu")
+    order = Order(str(preset), maps, checkpoint, 0.2, "cpu")
     assert training.run(order) == 0
     assert capsys.readouterr().out.endswith(f"{checkpoint} is complete\n")
     assert training.run(order) == 0
@@ -92,7 +93,7 @@ def test_a_model_is_never_scored_on_maps_it_was_trained_on(maps: Path, tmp_path:
 
 def test_an_unknown_preset_names_those_there_are(maps: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="base, concat, paper, regression, tiny"):
-        training.run(training.Order("huge", maps, tmp_path / "x.safetensors"))
+        training.run(Order("huge", maps, tmp_path / "x.safetensors"))
 
 
 def test_a_training_under_torchrun_stops_in_time_and_goes_on(maps: Path, tmp_path: Path) -> None:

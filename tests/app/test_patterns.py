@@ -12,6 +12,8 @@ import pytest
 
 from pds_bids.app import training
 from pds_bids.app.patterns import pattern_config, pattern_loss
+from pds_bids.app.presets import load_preset
+from pds_bids.app.trainingorder import Order
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.models.checkpoint import PdsModel
@@ -61,7 +63,7 @@ def test_a_table_with_a_mistake_is_refused(table: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("preset", ["base", "tiny"])
 def test_bundled_presets_learn_their_pattern(preset: str) -> None:
-    assert pattern_config(training.load_preset(preset)["pattern"]).mode == "learned"
+    assert pattern_config(load_preset(preset)["pattern"]).mode == "learned"
 
 
 @dataclass
@@ -93,7 +95,7 @@ def trap_of_the_pattern(folder: Path, monkeypatch: pytest.MonkeyPatch, banks: di
         return True
 
     monkeypatch.setattr(loop, "train", train)
-    assert training.run(training.Order("tiny", folder, folder / "out.safetensors", 1, "cpu")) == 0
+    assert training.run(Order("tiny", folder, folder / "out.safetensors", 1, "cpu")) == 0
     ((model, loss, read),) = begun
     assert model.pattern is loss.values
     assert (loss.values.n_pairs, read) == (6, {part: [] for part in banks} | {"train": list(range(6))})

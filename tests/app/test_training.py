@@ -21,8 +21,9 @@ from pds_bids.app.presets import (
     training_config,
 )
 from pds_bids.app.progress import Bar, monitors, tensorboard_writer
-from pds_bids.app.training import Order, plan, state_file
+from pds_bids.app.training import state_file
 from pds_bids.app.trainingdata import SimulatedData, made_once
+from pds_bids.app.trainingorder import Order, plan
 from pds_bids.core.errors import UsageError
 from pds_bids.models.microstructure import MrConfig
 from pds_bids.training.data import PairBank

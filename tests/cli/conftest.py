@@ -11,7 +11,6 @@ import pytest
 import pds_bids.app
 from pds_bids.app.evaluation import Plan
 from pds_bids.app.simulation import Study
-from pds_bids.app.training import Order
 from pds_bids.cli import main, model
 
 
@@ -54,7 +53,6 @@ def workflows(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monkeypatch.setattr(pds_bids.app, module, fake, raising=False)
         setattr(recorders, module, fake)
     recorders.simulation.Study = Study
-    recorders.training.Order = Order
     recorders.evaluation.Plan = Plan
     return recorders
 

@@ -7,7 +7,7 @@ import pytest
 from pds_bids.app.evaluation import Plan
 from pds_bids.app.panel import Origin
 from pds_bids.app.simulation import Study
-from pds_bids.app.training import Order
+from pds_bids.app.trainingorder import Order
 from pds_bids.cli import model
 from pds_bids.core.errors import UsageError
 

@@ -19,6 +19,7 @@ from pds_bids.app.methods import network
 from pds_bids.app.panel import simulated
 from pds_bids.app.provenance import fingerprint
 from pds_bids.app.scoring import scored
+from pds_bids.app.trainingorder import Order
 from pds_bids.bids.naming import slug
 from pds_bids.bids.writing import write_json, write_text
 
@@ -88,7 +89,7 @@ def _trained(row: Row, recipe: str, setting: Setting) -> Path:
     write_text(preset, tomli_w.dumps(row.recipe or {}))
     print(f"{row.name}: {out.name}", flush=True)
     pace = Pace(out.with_suffix(".seconds.json"))
-    order = training.Order(str(preset), setting.maps, out, device=setting.device, seed=setting.seed)
+    order = Order(str(preset), setting.maps, out, device=setting.device, seed=setting.seed)
     try:
         training.run(replace(order, shared_pairs=setting.folder / "pairs", watcher=pace))
     finally:

@@ -15,7 +15,7 @@ from pds_bids.app.experiments.setting import Setting
 from pds_bids.app.experiments.sites import Chosen
 from pds_bids.app.panel import Panel
 from pds_bids.app.scoring import Subjects
-from pds_bids.app.training import Order
+from pds_bids.app.trainingorder import Order
 from pds_bids.models.checkpoint import Checkpoint, write_checkpoint
 from pds_bids.training.data import PairBank
 from pds_bids.training.monitor import Report
