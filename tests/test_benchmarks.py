@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.measure import Cost, compared, in_turn, probe_cost
 
 
