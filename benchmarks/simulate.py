@@ -2,51 +2,24 @@
 
 Usage::
 
-    python benchmarks/simulate.py docs/results/simulator_throughput.tsv --note "nothing else ran"
+    python -m benchmarks.simulate docs/results/simulator_throughput.tsv --note "nothing else ran"
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from benchmarks.measure import Cost, cost, processor
 from pds_bids.app.anatomies import template_anatomy
 from pds_bids.app.bank import simulated_samples
 from pds_bids.app.simulation import simulate
 from pds_bids.simulation.cohort import plan_cohort
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one item took on average.
-
-    Attributes
-    ----------
-    wall_s
-        Time that passed, which depends on what else runs.
-    cpu_s
-        Time that processors worked on it, in this process and its children, which hardly does.
-    """
-
-    wall_s: float
-    cpu_s: float
-
-
-def cost(work: Callable[[], object], n: int) -> Cost:
-    """Cost of each of the `n` items that one call makes."""
-    before = os.times()
-    work()
-    after = os.times()
-    cpu_s = sum(after[:4]) - sum(before[:4])
-    return Cost((after.elapsed - before.elapsed) / n, cpu_s / n)
 
 
 def cost_of_subjects(n: int, processes: int) -> Cost:
@@ -65,14 +38,6 @@ def cost_of_pairs(n: int, device: str, people: bool) -> Cost:
 
     sample(n)
     return cost(lambda: [sample(seed) for seed in range(n)], n)
-
-
-def processor() -> str:
-    """Name of the CPU, where the system tells it."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -287,20 +288,35 @@ def test_targets_need_the_other_modality(acquired, evaluate: bool, targets) -> N
         assert visit.targets((wanted,), evaluate) == tuple(target for target in targets if target is wanted)
 
 
-def test_a_thousand_subjects_take_no_time(tmp_path: Path) -> None:
-    (tmp_path / "dataset_description.json").write_text('{"Name": "large", "BIDSVersion": "1.10.0"}')
-    for number in range(1000):
-        stem = f"sub-{number:04}"
-        for folder, *names in (("func", "task-rest_bold"), ("dwi", "dwi"), ("anat", "T1w")):
-            (tmp_path / stem / folder).mkdir(parents=True)
+def listings(call: Callable[[], object]) -> int:
+    """How many folders a call lists: what discovery costs, and the same on every machine."""
+    listed: list[str] = []
+    counting = True
+    sys.addaudithook(
+        lambda event, given: listed.append(event) if counting and event == "os.scandir" else None
+    )
+    call()
+    counting = False  # an audit hook stays for good
+    return len(listed)
+
+
+@pytest.mark.parametrize("with_t1w", [True, False])
+def test_discovery_lists_every_folder_a_fixed_number_of_times(tmp_path: Path, with_t1w: bool) -> None:
+    counts = []
+    for n in (10, 20):
+        root = tmp_path / str(n)
+        for number in range(n):
+            names = ["func/{}_task-rest_bold.nii.gz", "dwi/{}_dwi.nii.gz", *with_t1w * ["anat/{}_T1w.nii.gz"]]
             for name in names:
-                (tmp_path / stem / folder / f"{stem}_{name}.nii.gz").touch()
-                (tmp_path / stem / folder / f"{stem}_{name}.json").touch()
-    start = time.perf_counter()
-    visits = inventory(tmp_path, Selection())
-    assert time.perf_counter() - start < 2  # 0.12 s on an idle core; the room is for busy machines
-    assert len(visits) == 1000
-    assert all(visit.acquired == {BOLD, DWI} and visit.has_t1w for visit in visits)
+                path = root / f"sub-{number:02}" / name.format(f"sub-{number:02}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+        (root / "dataset_description.json").write_text('{"Name": "large", "BIDSVersion": "1.10.0"}')
+        counts.append(listings(lambda root=root: inventory(root, Selection())))
+
+    per_subject = (counts[1] - counts[0]) / 10
+    assert counts[0] == 1 + 10 * per_subject  # the dataset's folder once, and the same for every subject
+    assert per_subject <= 6
 
 
 def test_the_shared_datasets(shared_data: Path) -> None:

@@ -350,6 +350,24 @@ finally:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_dry_run_loads_no_images_and_no_networks(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    (tmp_path / "sub-01" / "func").mkdir(parents=True)
+    (tmp_path / "sub-01" / "func" / "sub-01_task-rest_bold.nii.gz").touch()
+    script = f"""
+import sys
+from pds_bids.cli.main import main
+try:
+    main([{str(tmp_path)!r}, {str(tmp_path / "derivatives")!r}, "participant", "--dry-run"])
+finally:
+    print(sorted({{"torch", "ants", "nilearn", "bids", "pandas", "scipy", "matplotlib"}} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "1 of 1 to synthesise" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_package_runs_as_a_module():
     ended = subprocess.run(
         [sys.executable, "-m", "pds_bids", "--version"], capture_output=True, text=True, check=True
