@@ -31,6 +31,8 @@ COLUMNS = {
     f"{quality.OUTLYING_SD} robust standard deviations from the median",
 }
 
+CRASH = "Where the program itself failed: the file, below this folder, to report it with"
+
 INTERRUPTED = {
     "status": "interrupted",
     "message": "a run is under way or was killed; run the same command again",
@@ -61,7 +63,8 @@ def run(config: Config) -> int:
     ]
     for row, flagged in zip(rows, quality.flags(rows), strict=True):
         row["flags"] = ",".join(flagged) or MISSING
-    columns = COLUMNS | quality.columns(rows) | groupscores.columns(rows)
+    crash = {"crash": CRASH} if any("crash" in row for row in rows) else {}
+    columns = COLUMNS | crash | quality.columns(rows) | groupscores.columns(rows)
     _write_table(out / "group_synthesis.tsv", columns, rows)
     means = groupscores.summarised(rows, [row["participant_id"] for row in rows])
     for old in out.glob("group_scores.*"):
@@ -98,7 +101,7 @@ def _row(out: Path, visit: Path) -> dict[str, Any] | None:
     status = _telling(runs, completing_run(out, *labels)) if runs else INTERRUPTED | {"missing": ""}
     synthetic = {p.name.split("_")[-1].removesuffix(".nii.gz") for p in visit.glob("*/*_desc-synth_*.nii.gz")}
     made = {modality.value for modality in Modality if modality.mean_suffix in synthetic}
-    return {
+    row = {
         "participant_id": subject,
         "session_id": session or MISSING,
         "status": status["status"],
@@ -107,6 +110,8 @@ def _row(out: Path, visit: Path) -> dict[str, Any] | None:
         "message": status["message"] or MISSING,
         "seconds": status["seconds"],
     }
+    crashes = sorted((visit / "log" / status.get("run", "")).glob("crash-*.txt"))
+    return row | ({"crash": crashes[0].relative_to(out).as_posix()} if crashes else {})
 
 
 def _runs(visit: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -118,6 +123,7 @@ def _runs(visit: Path) -> Iterator[tuple[str, dict[str, str]]]:
             more = {
                 "finished": str(status.get("finished", "")),
                 "missing": " ".join(status.get("missing", ())),
+                "run": path.parent.name,
             }
             yield path.parent.name, told | more
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -78,13 +78,14 @@ def _troubles(out: Path, rows: Rows) -> Iterator[Table]:
             "Visit": entry.name,
             **{heading: row[name] for name, heading in PLAIN.items()},
             "Cause": row["message"],
+            **({"Crash": row["crash"]} if "crash" in row else {}),
         }
         for entry, row in entries
     ]
+    links = {entry.name: entry.report for entry, _ in entries if entry.report}
+    links |= {row["crash"]: row["crash"] for _, row in entries if "crash" in row}
     if told:
-        yield Table(
-            "Not done", told, links={entry.name: entry.report for entry, _ in entries if entry.report}
-        )
+        yield Table("Not done", told, links=links)
 
 
 def _scores(means: Sequence[Mean]) -> Iterator[Table]:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pds_bids.app.outcome import Outcome, Preparation
 from pds_bids.app.provenance import flat, settings, software_versions
-from pds_bids.app.quality import MEASURES, measures
-from pds_bids.app.scores import METRICS, Reference, Score
+from pds_bids.app.quality import MEASURES
+from pds_bids.app.scores import METRICS, Score
 from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality
-from pds_bids.core.volume import ATLAS_SPACE, Volume
+from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.atlas import template
-from pds_bids.prep.source import Prepared
 from pds_bids.report.boilerplate import MethodFacts, methods, references
 from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
 from pds_bids.report.histogram import histograms
-from pds_bids.report.page import ParticipantPage, Section
+from pds_bids.report.page import Crash, ParticipantPage, Section
 from pds_bids.report.viewer import viewer
-from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,56 +34,32 @@ SCORE_NAMES = {
 """Key of a score to the heading of its column."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One synthesised target of a visit, with the source it came from and, if acquired, the real one."""
-
-    prepared: Prepared
-    relative_source: Volume
-    synthesised: Synthesised
-    reference: Reference | None
-    scores: Sequence[Score]
-    warnings: Sequence[str]
-    written: Sequence[Path]
-
-    @property
-    def target(self) -> Modality:
-        """What was synthesised."""
-        return self.synthesised.record.target
-
-    @property
-    def measures(self) -> dict[str, float]:
-        """Quality of the source."""
-        made = self.synthesised
-        return measures(self.prepared.facts, made.outlier_score, made.outlier_limit)
-
-
 def visit_page(
     config: Config,
     visit: Visit,
-    outcomes: Sequence[Outcome],
-    sections: Sequence[Section],
+    parts: Sequence[Preparation],
     errors: Sequence[str],
-    warnings: Sequence[str] = (),
+    crash: Crash | None = None,
 ) -> ParticipantPage:
-    """What the page of a visit says; `warnings` are those besides the outcomes' own."""
+    """What the page of a visit says: what was made, and what went wrong."""
+    outcomes = outcomes_of(parts)
     paragraphs = [text for outcome in outcomes for text in methods(_facts(config, visit, outcome))]
-    said = [*warnings, *(warning for outcome in outcomes for warning in outcome.warnings)]
     return ParticipantPage(
         subject=visit.subject,
         session=visit.session,
         acquired=sorted(visit.acquired),
         synthesised=[outcome.target for outcome in outcomes],
         test_only=config.prep.sloppy,
-        summary=_summary(outcomes),
-        sections=sections,
+        summary=_summary(parts),
+        sections=[section for part in parts for section in _sections(visit, part)],
         viewers={
             f"Scroll through source and synthesised {outcome.target.full_name}": viewer_file(visit, outcome)
             for outcome in outcomes
         },
         scores=[_named(row) for outcome in outcomes for row in outcome.scores],
-        warnings=list(dict.fromkeys(said)),
+        warnings=list(dict.fromkeys(warning for part in parts for warning in part.warnings)),
         errors=errors,
+        crash=crash,
         methods=list(dict.fromkeys(paragraphs)),
         references=references(paragraphs),
         settings=dict(flat(settings(config))),
@@ -106,21 +79,21 @@ def visit_viewer(outcome: Outcome) -> str:
     return viewer(outcome.relative_source, made, mask, outcome.target)
 
 
-def visit_sections(visit: Visit, outcomes: Sequence[Outcome]) -> list[Section]:
-    """Every figure of a visit, in the order in which the page shows them."""
-    return [section for outcome in outcomes for section in _outcome_sections(visit, outcome)]
+def outcomes_of(parts: Sequence[Preparation]) -> list[Outcome]:
+    """Those that came to a synthesis."""
+    return [part for part in parts if isinstance(part, Outcome)]
 
 
-def source_sections(
-    visit: Visit, modality: Modality, prepared: Prepared, relative: Volume
-) -> Iterator[Section]:
-    """What was acquired and prepared.
+def _sections(visit: Visit, part: Preparation) -> Iterator[Section]:
+    """Every figure, in the order in which the page shows them."""
+    yield from _source_sections(visit, part)
+    if isinstance(part, Outcome):
+        yield from _outcome_sections(visit, part)
 
-    Parameters
-    ----------
-    relative
-        The source on the model grid, in units of the brain's median.
-    """
+
+def _source_sections(visit: Visit, part: Preparation) -> Iterator[Section]:
+    """What was acquired and prepared."""
+    modality, prepared, relative = part.source, part.prepared, part.relative_source
     source = modality.full_name
     yield _section(
         visit,
@@ -168,7 +141,6 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
     target, prepared, made = outcome.target, outcome.prepared, outcome.synthesised
     mask = prepared.model_mask
     section = partial(_section, visit, target, synthetic=True)
-    yield from source_sections(visit, target.other, prepared, outcome.relative_source)
     yield section(
         "synth",
         f"Synthesised {target.full_name}",
@@ -211,25 +183,26 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
     )
 
 
-def _summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _summary(parts: Sequence[Preparation]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    for outcome in outcomes:
-        source, facts = outcome.target.other, outcome.prepared.facts
+    for part in parts:
+        source, facts = part.source, part.prepared.facts
         reused = facts.get("reused_from")
         averaged = f"reference of {reused}" if reused else f"{facts['n_used']} of {facts['n_volumes']}"
         rows[f"Volumes averaged, {source.full_name}"] = averaged
-        for name, value in outcome.measures.items():
+        for name, value in part.measures.items():
             rows[f"{MEASURES[name].heading}, {source.full_name}"] = MEASURES[name].form.format(value)
-        rows[f"T1w image, {source.full_name}"] = _use_of_t1w(outcome)
-        record = outcome.synthesised.record
-        rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
+        rows[f"T1w image, {source.full_name}"] = _use_of_t1w(part)
+        if isinstance(part, Outcome):
+            record = part.synthesised.record
+            rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
 
 
-def _use_of_t1w(outcome: Outcome) -> str:
-    if outcome.synthesised.record.t1w_context:
+def _use_of_t1w(part: Preparation) -> str:
+    if isinstance(part, Outcome) and part.synthesised.record.t1w_context:
         return "used for the alignment and shown to the model"
-    return "used for the alignment" if outcome.prepared.alignment.through_t1w else "not used"
+    return "used for the alignment" if part.prepared.alignment.through_t1w else "not used"
 
 
 def _named(score: Score) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -13,6 +12,7 @@ from multiprocessing import get_context
 from typing import Any, Literal
 
 from pds_bids import __version__
+from pds_bids.app.memory import release_memory
 from pds_bids.app.provenance import new_run_id, now, settings_toml
 from pds_bids.app.runprogress import shown
 from pds_bids.app.scratch import remove_leftovers
@@ -171,6 +171,7 @@ def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> R
 
     `tell` hears of each step.
     """
+    from pds_bids.app.crashes import SETTINGS, record_crash
     from pds_bids.app.plan import plan_visit
     from pds_bids.app.visit import expected_steps, load_synthesiser, run_visit
 
@@ -184,7 +185,7 @@ def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> R
         missing = [modality.value for modality in sorted(visit.missing)]
         result = Result(visit.label, status, text, seconds, now().isoformat(), missing)
         write_json(log / "status.json", asdict(result))
-        write_text(log / "pds-bids.toml", settings_toml(config))
+        write_text(log / SETTINGS, settings_toml(config))
         if config.run.resource_monitor:
             write_usages(log / "resources.tsv", steps.usages)
         return result
@@ -209,7 +210,6 @@ def process(config: Config, visit: Visit, run_id: str, tell: Tell = silent) -> R
     except MemoryError as error:
         raise TemporaryError(f"{visit.label}: out of memory; lower --nprocs and run again") from error
     except Exception as error:
-        crash = log / f"crash-{os.getpid()}.txt"
-        write_text(crash, traceback.format_exc())
-        where = crash.relative_to(config.output_dir)
-        return ended("failed", f"unexpected {type(error).__name__}: {error}; please report {where}")
+        return ended("failed", record_crash(config, visit, log, steps.now, error))
+    finally:
+        release_memory()

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
+from pds_bids.app.outcome import Preparation
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
-from pds_bids.app.pages import source_sections
 from pds_bids.app.plan import VisitPlan
 from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.source import Prepared
-from pds_bids.report.page import Section
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """One source of a visit, prepared and written."""
-
-    sections: tuple[Section, ...]
-    warnings: tuple[str, ...]
-    written: tuple[Path, ...]
 
 
 def write_preparation(config: Config, plan: VisitPlan, source: Modality, prepared: Prepared) -> Preparation:
@@ -32,5 +19,4 @@ def write_preparation(config: Config, plan: VisitPlan, source: Modality, prepare
     writer = VisitWriter(config, plan.visit, series, plan.t1w_for(source), prepared, tuple(warnings))
     writer.write_source()
     relative = IntensityScale.fit(prepared.model, prepared.model_mask).relative(prepared.model)
-    sections = source_sections(plan.visit, source, prepared, relative)
-    return Preparation(tuple(sections), tuple(warnings), tuple(writer.written))
+    return Preparation(source, prepared, relative, tuple(warnings), tuple(writer.written))

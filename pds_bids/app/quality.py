@@ -63,15 +63,17 @@ Qualities = Mapping[Modality, Mapping[str, float]]
 """Measures of each source of a visit."""
 
 
-def measures(facts: Mapping[str, Any], outlier_score: float, outlier_limit: float) -> dict[str, float]:
+def measures(facts: Mapping[str, Any], **more: float) -> dict[str, float]:
     """The measures of one source, in the order of `MEASURES`.
 
     Parameters
     ----------
     facts
         Of its preprocessing.
+    more
+        Those of its synthesis, by name.
     """
-    known = {**facts, **facts["alignment"], "outlier_score": outlier_score, "outlier_limit": outlier_limit}
+    known = {**facts, **facts["alignment"], **more}
     return {name: round(float(known[name]), 4) for name in MEASURES if name in known}
 
 

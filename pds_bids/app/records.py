@@ -13,7 +13,7 @@ from pds_bids.bids.writing import write_json, write_text
 from pds_bids.core.config import Config
 from pds_bids.core.errors import NoUsableParticipantError, ParticipantError
 from pds_bids.core.modality import Modality
-from pds_bids.report.page import ParticipantPage, Section, render_participant
+from pds_bids.report.page import Crash, ParticipantPage, Section, render_participant
 
 
 def write_page(out: Path, visit: Visit, page: ParticipantPage) -> list[Path]:
@@ -48,7 +48,8 @@ def read_page(out: Path, visit: Visit) -> ParticipantPage | None:
         modalities = {
             name: [Modality(value) for value in content[name]] for name in ("acquired", "synthesised")
         }
-        return ParticipantPage(**content | modalities | {"sections": sections})
+        crash = content["crash"] and Crash(**content["crash"])
+        return ParticipantPage(**content | modalities | {"sections": sections, "crash": crash})
     except FileNotFoundError as error:
         if error.filename == str(record):
             return None

@@ -74,6 +74,8 @@ class Steps:
     ----------
     expected
         How many there will be, unless something goes wrong.
+    now
+        The one that began last.
     usages
         Of those that ended.
     """
@@ -81,6 +83,7 @@ class Steps:
     visit: str
     tell: Tell = silent
     expected: int = 1
+    now: str = "planning"
     usages: list[Usage] = field(default_factory=list)
     _begun: int = 0
 
@@ -89,6 +92,7 @@ class Steps:
         """Tell that a step begins, and measure it."""
         self.tell(Step(self.visit, name, min(1.0, self._begun / self.expected)))
         self._begun += 1
+        self.now = name
         _reset_peaks()
         start, cpu = time.monotonic(), time.process_time()
         try:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from pds_bids.app.outcome import Outcome, Preparation
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
-from pds_bids.app.pages import Outcome, viewer_file, visit_page, visit_sections, visit_viewer
+from pds_bids.app.pages import outcomes_of, viewer_file, visit_page, visit_viewer
 from pds_bids.app.plan import VisitPlan
-from pds_bids.app.preparation import Preparation, write_preparation
+from pds_bids.app.preparation import write_preparation
 from pds_bids.app.quality import write_qualities
 from pds_bids.app.records import write_page
 from pds_bids.app.scores import (
@@ -37,6 +38,7 @@ from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
+from pds_bids.prep.quality import beyond_limits
 from pds_bids.prep.reduced import Choose, Reduced
 from pds_bids.prep.reference import load_reference
 from pds_bids.prep.source import Prepared, prepare
@@ -93,7 +95,7 @@ def run_visit(
         If a target could not be made, after the other one was written.
     """
     visit, out = plan.visit, config.output_dir
-    made: list[Outcome | Preparation] = []
+    made: list[Preparation] = []
     errors: list[ParticipantError] = []
 
     @cache
@@ -132,40 +134,31 @@ def expected_steps(plan: VisitPlan, only: Subset | None) -> int:
 
 
 def _write_page(
-    config: Config,
-    plan: VisitPlan,
-    made: Sequence[Outcome | Preparation],
-    errors: Sequence[ParticipantError],
+    config: Config, plan: VisitPlan, parts: Sequence[Preparation], errors: Sequence[ParticipantError]
 ) -> list[Path]:
-    """Figures, page and scores; returns everything the visit wrote."""
+    """Figures, page, scores and measures; returns everything the visit wrote."""
     visit, out = plan.visit, config.output_dir
-    outcomes = [part for part in made if isinstance(part, Outcome)]
-    preparations = [part for part in made if isinstance(part, Preparation)]
-    sections = [
-        *visit_sections(visit, outcomes),
-        *(section for part in preparations for section in part.sections),
-    ]
-    warnings = [warning for part in preparations for warning in part.warnings]
-    page = visit_page(config, visit, outcomes, sections, [str(error) for error in errors], warnings)
-    thumbnails = [_write_thumbnail(out, visit, outcome) for outcome in outcomes]
+    outcomes = outcomes_of(parts)
+    page = visit_page(config, visit, parts, [str(error) for error in errors])
+    thumbnails = [_write_thumbnail(out, visit, part) for part in parts]
     viewers = {out / viewer_file(visit, outcome): visit_viewer(outcome) for outcome in outcomes}
     for path, html in viewers.items():
         write_text(path, html)
     scores = visit.folder(out) / "log" / "scores.json"
     write_json(scores, {"scores": [row for outcome in outcomes for row in outcome.scores]})
-    qualities = {outcome.target.other: outcome.measures for outcome in outcomes}
-    quality = write_qualities(visit.folder(out), qualities)
-    images = [path for part in made for path in part.written]
+    quality = write_qualities(visit.folder(out), {part.source: part.measures for part in parts})
+    images = [path for part in parts for path in part.written]
     return [*images, scores, quality, *thumbnails, *viewers, *write_page(out, visit, page)]
 
 
-def _write_thumbnail(out: Path, visit: Visit, outcome: Outcome) -> Path:
-    """What was synthesised, for the table of the group level."""
-    name = f"{visit.label.replace('/', '_')}_desc-thumbnail_{outcome.target.mean_suffix}.png"
+def _write_thumbnail(out: Path, visit: Visit, part: Preparation) -> Path:
+    """What was made, for the table of the group level."""
+    volume, modality = part.shown
+    name = f"{visit.label.replace('/', '_')}_desc-thumbnail_{modality.mean_suffix}.png"
     path = visit.folder(out) / "figures" / name
-    made, mask = outcome.synthesised.volume, outcome.prepared.model_mask
+    picture = thumbnail(volume, part.prepared.model_mask, synthetic=modality is not part.source)
     with atomic_write(path) as partial:
-        partial.write_bytes(thumbnail(made, mask, synthetic=True))
+        partial.write_bytes(picture)
     return path
 
 
@@ -181,7 +174,7 @@ def unusual_source(made: Synthesised) -> list[str]:
 
 
 def _require_unsuspicious(config: Config, scan: Path, warnings: Sequence[str]) -> None:
-    """With `--strict-qc`, make an error of warnings about a scan; choices among several are none.
+    """With `--strict-qc`, make an error of measures beyond their limits; notes on reading are none.
 
     Raises
     ------
@@ -198,7 +191,7 @@ def _prepare(
     mean, warp = reduced(source), ATLAS_SPACE in config.output.spaces
     with steps(f"aligning {source.full_name}"):
         prepared = prepare(mean, plan.t1w_for(source), work, config.prep, warp=warp)
-    _require_unsuspicious(config, plan.usable(source).path, prepared.warnings)
+    _require_unsuspicious(config, plan.usable(source).path, beyond_limits(prepared.facts))
     return prepared
 
 
@@ -246,4 +239,5 @@ def _synthesise(
                 scores = score(reference, candidates, target)
         except ParticipantError as error:
             warnings.append(f"not scored: {error}")
-    return Outcome(prepared, relative, made, reference, scores, tuple(warnings), tuple(writer.written))
+    told = tuple(warnings), tuple(writer.written)
+    return Outcome(target.other, prepared, relative, *told, made, reference, scores)

@@ -113,9 +113,12 @@ def _files(bids_dir: Path, subject: str, modality: Modality) -> list[tuple[str, 
 
 
 def _close(layout: BIDSLayout) -> None:
-    """PyBIDS keeps its database for the life of the process: over many subjects that adds up."""
-    layout.connection_manager.session.close()
-    layout.connection_manager.engine.dispose()
+    """Let go of the database: PyBIDS caches by layout, so that its last 128 would stay in memory."""
+    manager = layout.connection_manager
+    manager.session.close()
+    manager.engine.dispose()
+    for kept in (layout, manager):
+        vars(kept).clear()
 
 
 def _index(bids_dir: Path, subject: str, modality: Modality) -> BIDSLayout:

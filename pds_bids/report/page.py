@@ -55,6 +55,28 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Crash:
+    """A fault of the program, not of the data.
+
+    Attributes
+    ----------
+    step
+        What was being done, in words.
+    traceback
+        As Python prints it.
+    file
+        Address of the file that holds the same, relative to the page.
+    command
+        What to type to run this participant again.
+    """
+
+    step: str
+    traceback: str
+    file: str
+    command: str
+
+
+@dataclass(frozen=True)
 class ParticipantPage:
     """What the page says.
 
@@ -77,6 +99,8 @@ class ParticipantPage:
         which they first appear.
     warnings, errors
         One line each.
+    crash
+        None unless the program itself failed.
     methods, references
         Paragraphs and bibliography (see `boilerplate`).
     settings, versions
@@ -94,6 +118,7 @@ class ParticipantPage:
     scores: Sequence[Mapping[str, Value]] = ()
     warnings: Sequence[str] = ()
     errors: Sequence[str] = ()
+    crash: Crash | None = None
     methods: Sequence[str] = ()
     references: Sequence[str] = ()
     settings: Mapping[str, Value] = field(default_factory=dict)

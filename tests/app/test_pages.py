@@ -23,14 +23,14 @@ def config(tmp_path: Path) -> Config:
 
 def test_a_failure_has_a_page_with_its_cause(config: Config) -> None:
     html = render_participant(
-        visit_page(config, VISIT, [], [], ["sub-01_bold.nii.gz: truncated; restore the file"])
+        visit_page(config, VISIT, [], ["sub-01_bold.nii.gz: truncated; restore the file"])
     )
     assert "sub-01_bold.nii.gz: truncated; restore the file" in html
     assert 'class="banner' not in html
 
 
 def test_settings_are_rows_and_no_python(config: Config) -> None:
-    html = render_participant(visit_page(config, VISIT, [], [], []))
+    html = render_participant(visit_page(config, VISIT, [], []))
     rows = dict(re.findall(r"<dt>(.*?)</dt> <dd>(.*?)</dd>", html))
     assert rows["bids_dir"] == str(config.bids_dir)
     assert rows["output.spaces"] == "native, MNI152NLin2009aSym"
@@ -42,4 +42,4 @@ def test_settings_are_rows_and_no_python(config: Config) -> None:
 @pytest.mark.parametrize("sloppy", [True, False])
 def test_a_test_is_marked(config: Config, sloppy: bool) -> None:
     coarse = Config(config.bids_dir, config.output_dir, config.work_dir, prep=PrepConfig(sloppy=sloppy))
-    assert ('class="banner test"' in render_participant(visit_page(coarse, VISIT, [], [], []))) == sloppy
+    assert ('class="banner test"' in render_participant(visit_page(coarse, VISIT, [], []))) == sloppy

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
+import weakref
 from pathlib import Path
 
 import nibabel as nb
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pds_bids.bids.inventory import Visit, inventory
+from pds_bids.bids.layout import subject_layout
 from pds_bids.bids.sources import Series, select_series, select_t1w
 from pds_bids.core.config import Selection
 from pds_bids.core.errors import ParticipantError
@@ -58,6 +61,15 @@ def test_metadata_is_inherited_from_the_root_and_overridden_nearby(build_tree) -
     assert series.metadata["SliceTiming"] == [0.0, 1.25]
     assert series.entities == {"sub": "01", "task": "rest"}
     assert (series.n_volumes, series.bval, series.bvec) == (5, None, None)
+
+
+def test_the_index_of_a_subject_is_let_go(build_tree) -> None:
+    root = build_tree({**bold(task_rest=5), "task-rest_bold.json": {"RepetitionTime": 2.0}})
+    with subject_layout(root, "01", BOLD) as layout:
+        assert layout.get_metadata(str(root / "sub-01/func/sub-01_task-rest_bold.nii.gz"))
+        database = weakref.ref(layout.connection_manager.engine)
+    gc.collect()
+    assert database() is None  # though PyBIDS caches by layout
 
 
 def test_session_level_inheritance_stays_in_its_session(build_tree) -> None:
