@@ -2,9 +2,9 @@
 
     dask_slurm.py JOBS BIDS_DIR OUTPUT_DIR [OPTIONS OF PDS-BIDS...]
 
-JOBS workers of one CPU each. A job that dies, or whose time is over, is submitted again; what it was doing is
-done by another one. Account, partition, walltime (30 minutes), memory (2 GB) and network interface are those of
-~/.config/dask/jobqueue.yaml, or of DASK_JOBQUEUE__SLURM__ACCOUNT, ...__QUEUE, ...__WALLTIME and so on.
+JOBS workers of one CPU each. A job that dies, or whose time is over, is submitted again; what it was doing
+is done by another. Account, partition, walltime (30 minutes), memory (2 GB) and network interface come from
+~/.config/dask/jobqueue.yaml, or from DASK_JOBQUEUE__SLURM__ACCOUNT, ...__QUEUE, ...__WALLTIME and so on.
 """
 
 import subprocess
