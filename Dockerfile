@@ -12,8 +12,8 @@ RUN python -m venv /opt/pds-bids
 WORKDIR /src
 # Dependencies have a layer of their own, which a change of our code leaves as it is.
 COPY setup.cfg ./
-RUN python -c "import configparser as c; p = c.ConfigParser(); p.read('setup.cfg'); print(p['options']['install_requires'])" \
-        > requirements.txt \
+RUN python -c "import configparser as c; p = c.ConfigParser(); p.read('setup.cfg'); \
+        print(p['options']['install_requires'], p['options.extras_require']['hpc'])" > requirements.txt \
     && pip install -r requirements.txt
 COPY . ./
 RUN pip install --no-deps . \

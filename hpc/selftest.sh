@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # selftest.sh [STEP...]: builds the image and runs it every way that the documentation names, then an array on a real
-# Slurm; ends with 'N passed, N failed, N skipped'. Needs root on Debian 12, and pds-bids on the PATH. It takes half an
-# hour on two cores. Steps: image sif wrapper slurm.
+# Slurm and a Dask cluster on it; ends with 'N passed, N failed, N skipped'. Needs root on Debian 12, and pds-bids with its
+# extra `hpc` on the PATH. It takes half an hour on two cores. Steps: image sif wrapper api slurm dask.
 #
 #   SHARED=../shared               folder with the tools and the data of development; by default beside the checkout
 #   WORK=/tmp/pds-bids-selftest    outputs and logs; kept, for a look
@@ -85,6 +85,27 @@ run_wrapper() {
   to=$(out wrapper) && check wrapper in_wrapper "$to"
 }
 
+# Docker's own client, which talks to podman through the API that both have.
+in_api() { # FOLDER
+  local socket=$work/podman.sock service code=0
+  podman system service --time=0 "unix://$socket" &
+  service=$!
+  for _ in {1..50}; do [ -S "$socket" ] && break; sleep 0.2; done
+  DOCKER_HOST=unix://$socket pds-bids-docker "$data" "$1" participant "${some[@]}" --engine docker --image "$image" &&
+    made_all "$1" || code=1
+  kill "$service"
+  return "$code"
+}
+
+run_api() {
+  if ! command -v docker >/dev/null; then
+    skip api "no docker client on the PATH (Debian: docker.io)"
+    return
+  fi
+  local to
+  to=$(out api) && check api in_api "$to"
+}
+
 running() { [ -n "$(squeue --noheader --states=RUNNING --jobs="$1" 2>/dev/null)" ]; }
 ended() { [ -z "$(squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
 
@@ -97,11 +118,15 @@ until_it_is() { # STATE JOBS: for at most half an hour
   return 1
 }
 
+simulated() { # STUDY
+  [ -d "$1" ] || pds-model simulate "$1" --n-subjects 8 --no-t1w --missing 1 --sites oasis --groups nc
+}
+
 # Eight simulated participants on a real Slurm. The first task is put back while it runs, as after preemption, and Slurm
 # starts it again; the third is killed, and a second call of submit.sh submits it and nothing else.
 array() {
   local study=$work/study to job group
-  [ -d "$study" ] || pds-model simulate "$study" --n-subjects 8 --no-t1w --missing 1 --sites oasis --groups nc || return
+  simulated "$study" || return
   to=$(out slurm)
   { read -r job && read -r group; } < <("$root/hpc/submit.sh" "$study" "$to" --sloppy)
   until_it_is running "${job}_1" && sleep 15 && scontrol requeue "${job}_1" || return
@@ -118,18 +143,42 @@ array() {
 
 done_in() { grep -c $'\tcomplete\t' "$1/group_synthesis.tsv"; }
 
-run_slurm() {
+# The same eight on two Dask workers, which are jobs of that Slurm. One is killed in the midst of a visit.
+on_dask() {
+  local study=$work/study to run
+  simulated "$study" || return
+  to=$(out dask)
+  DASK_JOBQUEUE__SLURM__INTERFACE=lo DASK_TEMPORARY_DIRECTORY=$work python "$root/hpc/dask_slurm.py" 2 "$study" "$to" --sloppy &
+  run=$!
+  until_it_is began "$to" 3 && scancel --signal=KILL --full "$(squeue --noheader --states=RUNNING --format=%i | head -n 1)"
+  wait "$run" || return
+  pds-bids "$study" "$to" group && cat "$to/group_synthesis.tsv" && [ "$(done_in "$to")" = 8 ]
+}
+
+began() { [ "$(find "$1" -path '*/log/lock' | wc -l)" -ge "$2" ]; } # FOLDER VISITS
+
+with_slurm() { # NAME COMMAND
   local state=$work/slurm-state
   if ! "$tools/slurm-up.sh" up "$state" >"$work/slurm-up.log" 2>&1; then
-    skip slurm "no Slurm could be started: $work/slurm-up.log"
+    skip "$1" "no Slurm could be started: $work/slurm-up.log"
     return
   fi
   eval "$("$tools/slurm-up.sh" env "$state")"
-  check slurm array
+  check "$@"
   "$tools/slurm-up.sh" down "$state"
 }
 
-[ $# -gt 0 ] || set -- image sif wrapper slurm
+run_slurm() { with_slurm slurm array; }
+
+run_dask() {
+  if python -c "import dask_jobqueue" 2>/dev/null; then
+    with_slurm dask on_dask
+  else
+    skip dask "needs Dask: pip install 'pds-bids[hpc]'"
+  fi
+}
+
+[ $# -gt 0 ] || set -- image sif wrapper api slurm dask
 if [ ! -x "$tools/container-test.sh" ]; then
   skip "$*" "needs the tools, absent here: $tools"
   set --

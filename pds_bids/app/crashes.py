@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pds_bids.app.pages import visit_page
-from pds_bids.app.provenance import software_versions
+from pds_bids.app.provenance import SETTINGS, software_versions
 from pds_bids.app.records import write_page
 from pds_bids.bids.completion import marker_path
 from pds_bids.bids.inventory import Visit
@@ -17,9 +17,6 @@ from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.writing import write_text
 from pds_bids.core.config import Config
 from pds_bids.report.page import Crash
-
-SETTINGS = "pds-bids.toml"
-"""In the log folder of every visit that a run has ended."""
 
 
 def record_crash(config: Config, visit: Visit, log: Path, step: str, error: Exception) -> str:
@@ -46,9 +43,7 @@ def record_crash(config: Config, visit: Visit, log: Path, step: str, error: Exce
     )
     versions = ", ".join(f"{name} {number}" for name, number in software_versions().items())
     write_text(file, f"{visit.label}, while {step}\n{versions}\nAgain: {crash.command}\n\n{crash.traceback}")
-    with suppress(
-        Exception
-    ):  # whatever befell the visit may befall its page: the file must do, and others go on
+    with suppress(Exception):  # what befell the visit may befall its page: the file must do, others go on
         _show(config, visit, crash)
     said = " ".join(str(error).split())
     return f"unexpected {type(error).__name__} while {step}: {said}; please report {crash.file}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pds_bids.app.participant import process
+from pds_bids.app.process import process
 from pds_bids.app.provenance import new_run_id
 from pds_bids.bids.inventory import inventory
 from pds_bids.bids.naming import BidsName

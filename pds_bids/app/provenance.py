@@ -19,6 +19,9 @@ from pds_bids.core.modality import Modality
 
 SOFTWARE = ("torch", "antspyx", "nibabel", "nilearn", "pybids", "numpy", "scipy")
 
+SETTINGS = "pds-bids.toml"
+"""In the log folder of every visit that a run has ended."""
+
 
 def now() -> datetime.datetime:
     """The time, in UTC."""

@@ -27,7 +27,6 @@ from pds_bids.app.scratch import scratch_of_visit
 from pds_bids.app.steps import Steps
 from pds_bids.bids.completion import discard, mark_complete
 from pds_bids.bids.inventory import Visit
-from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.sources import Series
 from pds_bids.bids.writing import atomic_write, remove_partial, write_json, write_text
 from pds_bids.core.config import Config, PrepConfig, Subset
@@ -80,7 +79,7 @@ load_synthesiser = cache(Synthesiser.load)
 def run_visit(
     config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps
 ) -> list[str]:
-    """Do one visit; its completion marker is the last thing written.
+    """Do one visit, whose lock this process holds; its completion marker is the last thing written.
 
     A target that cannot be made does not keep the other one from being made.
 
@@ -103,24 +102,23 @@ def run_visit(
         with steps(f"averaging {modality.full_name}"):
             return _reduce(plan.usable(modality), config.prep)
 
-    with visit_lock(out, visit.subject, visit.session):
-        remove_partial(visit.folder(out))
-        discard(out, visit.subject, visit.session)
-        for target in plan.targets:
-            with scratch_of_visit(config.work_dir) as work:
-                try:
-                    prepared = _prepare(config, plan, target.other, reduced, work, steps)
-                    made.append(
-                        write_preparation(config, plan, target.other, prepared)
-                        if config.run.only == "preproc"
-                        else _synthesise(config, plan, target, prepared, reduced, synthesiser, steps)
-                    )
-                except ParticipantError as error:
-                    errors.append(error)
-        with steps("drawing the page"):
-            written = _write_page(config, plan, made, errors)
-        if not errors:
-            mark_complete(out, visit.subject, visit.session, plan.fingerprint, run_id, written)
+    remove_partial(visit.folder(out))
+    discard(out, visit.subject, visit.session)
+    for target in plan.targets:
+        with scratch_of_visit(config.work_dir) as work:
+            try:
+                prepared = _prepare(config, plan, target.other, reduced, work, steps)
+                made.append(
+                    write_preparation(config, plan, target.other, prepared)
+                    if config.run.only == "preproc"
+                    else _synthesise(config, plan, target, prepared, reduced, synthesiser, steps)
+                )
+            except ParticipantError as error:
+                errors.append(error)
+    with steps("drawing the page"):
+        written = _write_page(config, plan, made, errors)
+    if not errors:
+        mark_complete(out, visit.subject, visit.session, plan.fingerprint, run_id, written)
     if errors:
         raise errors[0]
     return list(dict.fromkeys(warning for part in made for warning in part.warnings))

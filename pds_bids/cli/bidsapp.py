@@ -14,6 +14,7 @@ from pds_bids.cli.options import (
     Folder,
     Label,
     Memory,
+    Scheduler,
     SpaceSeparated,
     Target,
 )
@@ -180,6 +181,12 @@ resources = together(
         help="Limits --nprocs, e.g. 8GB; a bare number is MB.  [default: what this job may use]",
     ),
     switch("low-mem", help="Keep the volumes of a series on disk, not in memory."),
+    click.option(
+        "--scheduler",
+        type=Scheduler(),
+        metavar="ADDRESS|FILE",
+        help="Dask cluster to do the work: address or scheduler file.  [default: this machine]",
+    ),
     switch("resource-monitor", help="Record time, CPU and peak memory of every step."),
 )
 

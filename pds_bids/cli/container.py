@@ -22,6 +22,9 @@ ENGINES = ("docker", "podman")
 GPUS = {"docker": ["--gpus", "all"], "podman": ["--device", "nvidia.com/gpu=all"]}
 """How each engine is told to hand its GPUs on; podman's way is the Container Device Interface."""
 
+FILES = (".safetensors", ".json")
+"""How the values end that name a file where another thing may stand: a checkpoint, a scheduler file."""
+
 WRITABLE = ("output_dir", "work_dir", "database_dir")
 """Parameters of pds-bids that name folders which a run writes to."""
 
@@ -46,9 +49,9 @@ class AsSaid(click.ParamType[Said]):
         self.name = judge.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Said:
-        """The text and the path; unlike a checkpoint, a bundled model is none."""
+        """The text and the path; unlike a checkpoint, a bundled model is none, nor is an address."""
         text = str(value)
-        is_path = self.name in ("path", "file", "directory", "name=path") or text.endswith(".safetensors")
+        is_path = self.name in ("path", "file", "directory", "name=path") or text.endswith(FILES)
         if not (is_path and text):
             return Said(text)
         name, equals, place = text.rpartition("=") if self.name == "name=path" else ("", "", text)
@@ -73,6 +76,7 @@ def run(engine: str | None, image: str, gpu: bool, print_command: bool, **said: 
     wants_gpu = gpu or (said["device"] and said["device"].text.startswith("cuda"))
     words = [
         *(engine, "run", "--rm", *_terminal(), *_confinement(engine)),
+        *("--network", "host" if said.get("scheduler") else "none"),
         *(GPUS[engine] if wants_gpu else []),
         *_mounts({one.path for value in said.values() for one in _each(value)}, writable, print_command),
         *(image, *pds_bids_arguments(said)),
@@ -137,11 +141,11 @@ def _mounts(paths: Iterable[Path | None], writable: set[Path], to_be_made: bool)
 
 
 def _confinement(engine: str) -> list[str]:
-    """No network, no privileges, nothing to write but /tmp and what is mounted so; files are the user's."""
+    """No privileges, nothing to write but /tmp and what is mounted so; files are the user's."""
     own_user = ["--user", f"{os.getuid()}:{os.getgid()}"]
     if engine == "podman" and os.getuid() != 0:  # without root, podman would map the user to another one
         own_user += ["--userns", "keep-id"]
-    closed = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    closed = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     return [*own_user, *closed, "--tmpfs", "/tmp:rw,mode=1777"]
 
 

@@ -122,7 +122,8 @@ def build_config(*, bids_dir: Path, output_dir: Path, **options: Any) -> Config:
     resolved = options | {
         "filters": options["filters"] or {},
         "nprocs": nprocs,
-        "threads": options["threads"] or default_threads(nprocs),
+        # Nothing is known here of the CPUs of a cluster's workers.
+        "threads": options["threads"] or (1 if options["scheduler"] else default_threads(nprocs)),
         "steps": steps,
     }
     sections = {

@@ -102,6 +102,26 @@ class Memory(click.ParamType[int]):
 _MEGABYTES = {"": 1, "K": 1e-3, "M": 1, "G": 1e3, "T": 1e6}
 
 
+class Scheduler(click.ParamType[str]):
+    """A Dask scheduler: its address, or the absolute path of its scheduler file.
+
+    >>> Scheduler().convert("tcp://10.0.0.1:8786", None, None)
+    'tcp://10.0.0.1:8786'
+    """
+
+    name = "address|file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address as it is; anything else must be a file."""
+        if re.fullmatch(r"([a-z]+://)?[^/]+:\d+", str(value)):
+            return str(value)
+        if not Path(value).is_file():
+            self.fail(
+                f"{value!r} is neither an address like tcp://HOST:8786 nor a scheduler file", param, ctx
+            )
+        return str(Path(value).resolve())
+
+
 class DerivativeDataset(click.ParamType[tuple[str, Path]]):
     """A derivative dataset, `NAME=PATH`; a path alone is named by its folder.
 

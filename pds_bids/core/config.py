@@ -125,6 +125,8 @@ class RunConfig:
         Clear the work folder of what killed runs left there.
     resource_monitor
         Record time, CPU and peak memory of each step.
+    scheduler
+        Address or scheduler file of the Dask cluster that does the work; None: this machine does.
     """
 
     only: Subset | None = None
@@ -132,6 +134,7 @@ class RunConfig:
     memory_mb: int | None = None
     clean_work_dir: bool = False
     resource_monitor: bool = False
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)

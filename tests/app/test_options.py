@@ -12,7 +12,9 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from pds_bids.app import participant, visit
+from pds_bids.app import visit
+from pds_bids.app.process import process
+from pds_bids.bids.inventory import inventory
 from pds_bids.cli.main import main
 from pds_bids.core.config import Config, RunConfig
 
@@ -153,9 +155,9 @@ def test_strict_qc_makes_an_error_of_a_warning(
     monkeypatch.setattr(visit, "_reduce", lambda series, prep: None)
     monkeypatch.setattr(visit, "prepare", lambda *_, **__: SimpleNamespace(warnings=("half a brain",)))
     strict = Config(raw, tmp_path / "out", tmp_path, prep=config.prep, run=RunConfig(strict_qc=True))
-    (chosen,) = [v for v in participant.inventory(raw, strict.selection) if v.subject == "02"]
+    (chosen,) = [v for v in inventory(raw, strict.selection) if v.subject == "02"]
 
-    result = participant.process(strict, chosen, "run")
+    result = process(strict, chosen, "run")
 
     assert result.status == "failed"
     assert "sub-02_task-rest_bold.nii.gz: half a brain; repair it, or leave --strict-qc out" in result.message

@@ -36,7 +36,7 @@ def every_setting(tmp_path):
         *("--save-draws", "--sampling-steps", 2, "--random-seed", 7, "--output-spaces", "model"),
         *("--sloppy", "--strict-qc", "--device", "cpu", "--nprocs", 2, "--omp-nthreads", 3),
         *("--mem", "64GB", "--low-mem", "--resource-monitor", "--reports-only", "-w", tmp_path / "work"),
-        *("--clean-workdir", "--overwrite", "--stop-on-first-crash"),
+        *("--clean-workdir", "--overwrite", "--stop-on-first-crash", "--scheduler", "10.0.0.1:8786"),
     )
 
 

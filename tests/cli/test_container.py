@@ -84,6 +84,18 @@ def test_the_input_is_read_only_and_nothing_else_is_seen(printed, folders, tmp_p
     assert words[words.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
 
 
+def test_the_network_is_for_the_scheduler_alone(printed, folders, tmp_path):
+    file = tmp_path / "scheduler.json"
+    file.touch()
+
+    by_file = printed(*folders, "participant", "--scheduler", file)
+    by_address = printed(*folders, "participant", "--scheduler", "tcp://10.0.0.1:8786")
+
+    assert mounts(by_file)[file] is False
+    assert set(mounts(by_address)) == {folders[0], folders[1]}
+    assert all(words[words.index("--network") + 1] == "host" for words in (by_file, by_address))
+
+
 def test_derivatives_inside_the_dataset_are_mounted_after_it(printed, folders):
     out = folders[0] / "derivatives" / "pds-bids"
 
