@@ -11,6 +11,7 @@ import pytest
 
 from pds_bids.app import crashes, group, participant, visit
 from pds_bids.bids.completion import mark_complete
+from pds_bids.bids.inventory import inventory
 from pds_bids.cli import main
 from pds_bids.core.config import Config, PrepConfig, RunConfig, SynthesisConfig
 from pds_bids.core.modality import Modality
@@ -123,8 +124,8 @@ def test_outputs_of_an_earlier_run_keep_their_page(config: Config, monkeypatch: 
         raise ZeroDivisionError(BUG)
 
     monkeypatch.setattr("pds_bids.app.plan.plan_visit", buggy)
-    (chosen, _) = participant.inventory(config.bids_dir, config.selection)
-    result = participant.process(config, chosen, "later")
+    (chosen, _) = inventory(config.bids_dir, config.selection)
+    result = process(config, chosen, "later")
     assert "while planning" in result.message
     assert page.read_text() == "of the earlier run"
 
