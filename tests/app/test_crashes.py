@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pds_bids.app import crashes, group, participant, visit
+from pds_bids.app.process import process
 from pds_bids.bids.completion import mark_complete
 from pds_bids.bids.inventory import inventory
 from pds_bids.cli import main
