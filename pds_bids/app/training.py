@@ -83,7 +83,7 @@ def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
             model.know(pattern.values)
 
         def save() -> None:
-            finish(model, training, calibration, {**about, "pairs": len(training)}, order.out)
+            finish(model, training, calibration, {**about, "pairs": len(training)}, order)
 
         run = Run(about["minutes"], crew, keeper, [*watching, *watchers])
         complete = train(model, training, planned.config, run, seed, save, pattern)
@@ -131,7 +131,7 @@ def _quiet(quiet: bool) -> Iterator[None]:
         yield
 
 
-def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], out: Path) -> None:
+def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str, Any], order: Order) -> None:
     """Add templates and calibration, and write the checkpoint with its card."""
     from pds_bids.evaluation.metrics import DATA_RANGE
     from pds_bids.models.checkpoint import round_as_stored, write_checkpoint
@@ -140,7 +140,7 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
     round_as_stored(model)
     set_templates(model, training)
     factors = calibrate(model, calibration)
-    limits = fit_outlier_score(model, training, calibration)
+    limits = fit_outlier_score(model, training, calibration) if order.outlier_score else {}
     card = {
         "version": __version__,
         "intensity": INTENSITY,
@@ -153,5 +153,5 @@ def finish(model: PdsModel, training: Pairs, calibration: Pairs, about: dict[str
         **about,
         "training_data": f"{about['pairs']} pairs {about['training_data']}",
     }
-    write_checkpoint(out, model, json.loads(json.dumps(card)))
-    print(f"wrote {out}", flush=True)
+    write_checkpoint(order.out, model, json.loads(json.dumps(card)))
+    print(f"wrote {order.out}", flush=True)

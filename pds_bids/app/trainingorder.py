@@ -51,6 +51,8 @@ class Order:
         Folder where simulated pairs are kept for other trainings, too.
     watcher
         Told of every step, besides those that show them.
+    outlier_score
+        Whether the score of unusual sources is fitted: that takes minutes, and no other number hangs on it.
     """
 
     preset: str
@@ -65,6 +67,7 @@ class Order:
     split: Path | None = None
     shared_pairs: Path | None = None
     watcher: Monitor | None = None
+    outlier_score: bool = True
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def _trained(row: Row, recipe: str, setting: Setting) -> Path:
     pace = Pace(out.with_suffix(".seconds.json"))
     order = Order(str(preset), setting.maps, out, device=setting.device, seed=setting.seed)
     try:
-        training.run(replace(order, shared_pairs=setting.folder / "pairs", watcher=pace))
+        pairs = setting.folder / "pairs"
+        training.run(replace(order, shared_pairs=pairs, watcher=pace, outlier_score=False))
     finally:
         pace.write()
     return out
