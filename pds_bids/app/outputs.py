@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pds_bids.app.scores import Reference
-from pds_bids.bids.dataset import CALIBRATION
 from pds_bids.bids.derivatives import (
     DRAW_DESC,
     RAW_DATASET,
@@ -23,6 +22,7 @@ from pds_bids.bids.derivatives import (
     synthetic_sidecar,
     volume_sidecar,
 )
+from pds_bids.bids.description import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.bids.sources import Series
 from pds_bids.bids.writing import atomic_write, write_json, write_volume

@@ -10,7 +10,7 @@ from pds_bids.app.outcome import Outcome, Preparation
 from pds_bids.app.provenance import flat, settings, software_versions
 from pds_bids.app.quality import MEASURES
 from pds_bids.app.scores import METRICS, Score
-from pds_bids.bids.dataset import CALIBRATION
+from pds_bids.bids.description import CALIBRATION
 from pds_bids.bids.inventory import Visit
 from pds_bids.core.config import Config
 from pds_bids.core.modality import Modality

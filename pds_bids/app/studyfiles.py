@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pds_bids import __version__
-from pds_bids.bids.dataset import BIDS_VERSION
+from pds_bids.bids.description import BIDS_VERSION
 from pds_bids.bids.naming import BidsName
 from pds_bids.bids.tables import table
 from pds_bids.bids.writing import PARTIAL_MARK, write_image, write_json, write_text

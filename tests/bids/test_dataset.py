@@ -13,7 +13,7 @@ import pytest
 from bidsschematools.schema import load_schema
 
 from pds_bids.bids.completion import mark_complete
-from pds_bids.bids.dataset import DESCRIPTIONS, require_own_folder, write_dataset_files
+from pds_bids.bids.dataset import require_own_folder, write_dataset_files
 from pds_bids.bids.derivatives import (
     REFERENCE_DESC,
     context_desc,
@@ -22,6 +22,7 @@ from pds_bids.bids.derivatives import (
     synthetic_sidecar,
     volume_sidecar,
 )
+from pds_bids.bids.description import DESCRIPTIONS
 from pds_bids.bids.naming import BidsName
 from pds_bids.bids.writing import PARTIAL_MARK, write_json, write_text, write_volume
 from pds_bids.core.errors import CannotWriteError
