@@ -35,6 +35,4 @@ trace.plot()
 # %%
 # And it brings its own uncertainty, in its own units:
 
-from pds_bids.report.figures import mosaic  # noqa: E402
-
-mosaic(trace.sd, title="Standard deviation", synthetic=True, cmap="magma", label="as the volume")
+trace.plot_sd()

@@ -24,6 +24,18 @@ SUBJECT = "image"
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure that a notebook shows, whatever its settings are; `figure.savefig` keeps it."""
+
+    figure: Figure
+
+    def _repr_html_(self) -> str:
+        from pds_bids.report.figures import to_svg
+
+        return f"<div style='max-width: 60em'>{to_svg(self.figure)}</div>"
+
+
+@dataclass(frozen=True)
 class SyntheticVolume(Volume):
     """A synthesised mean volume on the grid of its source.
 
@@ -35,14 +47,25 @@ class SyntheticVolume(Volume):
         What the command would write beside it.
     """
 
-    sd: Volume | None = None
-    sidecar: dict[str, Any] = field(default_factory=dict)
+    sd: Volume = field(kw_only=True)
+    sidecar: dict[str, Any] = field(kw_only=True)
 
-    def plot(self) -> Figure:
+    def plot(self) -> Picture:
         """Slices in three planes, marked as synthetic."""
         from pds_bids.report.figures import mosaic
 
-        return mosaic(self, title=self.sidecar["Description"].partition(";")[0], synthetic=True)
+        return Picture(mosaic(self, title=self._title, synthetic=True))
+
+    def plot_sd(self) -> Picture:
+        """The same slices of the uncertainty."""
+        from pds_bids.report.figures import mosaic
+
+        label = "standard deviation, in units of the volume"
+        return Picture(mosaic(self.sd, title=self._title, synthetic=True, cmap="magma", label=label))
+
+    @property
+    def _title(self) -> str:
+        return str(self.sidecar["Description"]).partition(";")[0]
 
 
 def synthesise(
@@ -139,4 +162,4 @@ def _load(out: Path, target: Modality) -> SyntheticVolume:
         [found[desc]] = out.rglob(f"*_desc-{desc}_{target.mean_suffix}.nii.gz")
     volume, sd = (load_volume(path) for path in found.values())
     sidecar = json.loads(Path(str(found["synth"]).replace(".nii.gz", ".json")).read_text())
-    return SyntheticVolume(volume.data, volume.affine, volume.space, sd, sidecar)
+    return SyntheticVolume(volume.data, volume.affine, volume.space, sd=sd, sidecar=sidecar)

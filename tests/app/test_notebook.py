@@ -31,4 +31,6 @@ def test_one_image_in_one_volume_out(shared_data):
     assert volume.grid.matches(volume.sd.grid)
     np.testing.assert_allclose(volume.affine, nb.load(image).affine, atol=1e-4)
     assert 0.5 < np.median(volume.data[volume.data > 0]) < 1.5
-    assert len(volume.plot().axes) > 0
+    for picture in (volume.plot(), volume.plot_sd()):
+        assert "<svg" in picture._repr_html_()
+        assert "SYNTHETIC" in picture._repr_html_()
