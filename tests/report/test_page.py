@@ -1,14 +1,14 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pds_bids.core.modality import Modality
-from pds_bids.report.page import ParticipantPage, Section, data_address, render_participant
+from pds_bids.report.page import ParticipantPage, Section, render_participant
 
 HOSTILE = """"><script>alert('1')</script><img src=x onerror=alert(1)> & {{ 7 * 7 }}"""
 VOID = {"meta", "img", "br", "link"}
@@ -185,10 +185,3 @@ def test_embedding_costs_little():
     picture = "<svg>" + "iVBORw0KGgo+/AAA=" * 20_000 + "</svg>"
     page = replace(PLAIN, sections=[Section("Figure", "f.svg", picture, "caption")])
     assert len(render_participant(page)) < 1.05 * len(picture) + 10_000
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_an_address_is_quoted_as_the_standard_library_does(text):
-    quoted = quote(text, safe=" !$'()*+,-./:;=?@_~")
-
-    assert data_address(text) == f"data:image/svg+xml,{quoted}"
