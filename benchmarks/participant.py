@@ -97,7 +97,8 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     """Every case in every round; ANTs and the rest are parts of one run."""
     whole: list[Row] = []
     parts: list[Row] = []
-    for case, (subject, datatypes) in CASES.items():
+    for case in arguments.cases:
+        subject, datatypes = CASES[case]
         runs = [one_run(arguments.scans / subject, datatypes) for _ in range(arguments.rounds)]
         for total, inside in runs:
             sys.stderr.write(f"{case}: {total} {inside}\n")
@@ -140,6 +141,7 @@ def main() -> None:
     """Add what can be chosen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="folder of the datasets")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     run("participant", "Whole participants", measure, parser)
 
 
