@@ -120,11 +120,14 @@ def _timed(step: Callable[[], object], device: str) -> Cost:
     """Cost of a step; on a GPU of one that is warmed up, and until it has ended there."""
     import torch
 
+    def ended() -> None:
+        step()
+        torch.cuda.synchronize()
+
     if device == "cpu":
         return cost(step)
-    step()
-    torch.cuda.synchronize()
-    return cost(lambda: (step(), torch.cuda.synchronize()))
+    ended()
+    return cost(ended)
 
 
 PROBES = {
