@@ -12,6 +12,7 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -68,7 +69,7 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
         there = [probe for probe in PROBES if probe not in ("bids2table",) or importlib.util.find_spec(probe)]
 
         def costs(bids: Path, probes: Sequence[str], rounds: int) -> Costs:
-            rivals = {probe: lambda probe=probe: probe_cost("discovery", probe, bids) for probe in probes}
+            rivals = {probe: partial(probe_cost, "discovery", probe, bids) for probe in probes}
             return in_turn(rivals, rounds)
 
         few = costs(small, there, arguments.rounds)

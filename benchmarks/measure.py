@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -208,9 +209,9 @@ def _public(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> l
             continue
         option = [action.option_strings[0]] if action.option_strings else []
         if action.dest == "out":
-            shown = f"docs/results/{value.name}"
+            shown = f"docs/results/{arguments.out.name}"
         else:
-            shown = action.dest.upper() if isinstance(value, Path) else str(value)
+            shown = action.dest.upper() if isinstance(value, Path) else shlex.join(_words(value))
         said += [*option, shown]
     return said
 
@@ -226,6 +227,10 @@ def probe() -> None:
     benchmark, name, *given = sys.argv[1:]
     found = importlib.import_module(f"benchmarks.{benchmark}").PROBES[name](*given)
     sys.stdout.write(f"{json.dumps(asdict(replace(found, peak_mb=_peak_mb())))}\n")
+
+
+def _words(value: object) -> list[str]:
+    return [str(word) for word in (value if isinstance(value, list) else [value])]
 
 
 if __name__ == "__main__":

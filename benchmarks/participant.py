@@ -2,7 +2,7 @@
 
 Usage, with a folder that holds the datasets `bids_real` and `bids_single`::
 
-    python -m benchmarks.participant docs/results/performance_participant.json SCANS --rounds 2
+    python -m benchmarks.participant docs/results/performance_participant.json --scans SCANS --rounds 2
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from benchmarks.measure import Cost, Row, cost, probe_cost, run, spread
 
 CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "BOLD with T1w": ("bids_real/sub-01", ("anat", "func")),
-    "BOLD": ("bids_real/sub-01", ("func",)),
-    "DWI": ("bids_single/sub-d03", ("dwi",)),
+    "DWI, no T1w": ("bids_single/sub-d03", ("dwi",)),
 }
 """Subject, and the data types that are shown: the other modality is missing."""
 
@@ -98,7 +97,8 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     """Every case in every round; ANTs and the rest are parts of one run."""
     whole: list[Row] = []
     parts: list[Row] = []
-    for case, (subject, datatypes) in CASES.items():
+    for case in arguments.cases:
+        subject, datatypes = CASES[case]
         runs = [one_run(arguments.scans / subject, datatypes) for _ in range(arguments.rounds)]
         for total, inside in runs:
             sys.stderr.write(f"{case}: {total} {inside}\n")
@@ -140,7 +140,8 @@ def summary(case: str, runs: Sequence[tuple[Cost, Mapping[str, Mapping[str, floa
 def main() -> None:
     """Add what can be chosen."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scans", type=Path, help="folder of the datasets")
+    parser.add_argument("--scans", type=Path, required=True, help="folder of the datasets")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     run("participant", "Whole participants", measure, parser)
 
 

@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.datasets import write_empty_dataset
@@ -33,7 +34,7 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
             ],
             "import torch": [sys.executable, "-c", "import torch"],
         }  # fmt: skip
-        rivals = {what: lambda command=command: command_cost(command) for what, command in commands.items()}
+        rivals = {what: partial(command_cost, command) for what, command in commands.items()}
         return {"Start-up": compared(in_turn(rivals, arguments.rounds), "python -c pass")}
 
 

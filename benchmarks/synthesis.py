@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.measure import Cost, Row, compared, cost, in_turn, probe_cost, run
+from benchmarks.measure import Cost, Costs, Row, compared, cost, in_turn, probe_cost, run, spread
 
 STEPS = 8
 PUBLISHED_STEPS = 50
@@ -26,8 +26,26 @@ MONAI_CHANNELS = (32, 48, 64)
 PUBLISHED_GRIDS = ((64, 64, 36), (96, 96, 60))
 
 
+def our_step(device: str) -> Cost:
+    """One step of our denoiser."""
+    import torch
+
+    from pds_bids.core.config import SynthesisConfig
+    from pds_bids.models.denoiser import N_CONTEXT
+    from pds_bids.synthesis.pipeline import Synthesiser
+
+    config = SynthesisConfig(device=device, threads=torch.get_num_threads())
+    denoiser = Synthesiser.load(config).model.denoiser
+    bands = torch.randn(1, 2, 8, 40, 48, 44, device=device)
+    context = torch.randn(1, N_CONTEXT, 40, 48, 44, device=device)
+    times = torch.tensor([[0.0, 0.5]], device=device)
+    with torch.inference_mode():
+        denoiser(bands, times, context)
+        return _timed(lambda: denoiser(bands, times, context), device)
+
+
 def point_estimate(device: str) -> Cost:
-    """Our default output: volume and uncertainty in one step."""
+    """Our default output: volume, uncertainty, and how unusual the source is."""
     return _whole(device, num_samples=0)
 
 
@@ -102,14 +120,18 @@ def _timed(step: Callable[[], object], device: str) -> Cost:
     """Cost of a step; on a GPU of one that is warmed up, and until it has ended there."""
     import torch
 
+    def ended() -> None:
+        step()
+        torch.cuda.synchronize()
+
     if device == "cpu":
         return cost(step)
-    step()
-    torch.cuda.synchronize()
-    return cost(lambda: (step(), torch.cuda.synchronize()))
+    ended()
+    return cost(ended)
 
 
 PROBES = {
+    "step": our_step,
     "point": point_estimate,
     "draw": one_draw,
     "monai": monai_step,
@@ -117,13 +139,14 @@ PROBES = {
 }
 
 NAMES = {
+    "step": f"pds-bids, {STEPS} steps of the denoiser alone",
     "point": "pds-bids, default output",
     "draw": f"pds-bids, default output and a draw of {STEPS} steps",
     "monai": f"MONAI DiffusionModelUNet, {STEPS} steps",
     "published": f"size of the published networks, {PUBLISHED_STEPS} steps",
 }
 
-FACTORS = {"point": 1, "draw": 1, "monai": STEPS, "published": PUBLISHED_STEPS}
+FACTORS = {"step": STEPS, "point": 1, "draw": 1, "monai": STEPS, "published": PUBLISHED_STEPS}
 """Steps of which one was timed."""
 
 
@@ -135,7 +158,24 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
         return lambda: probe_cost("synthesis", probe, device, cores=cores).times(FACTORS[probe])
 
     costs = in_turn({NAMES[probe]: of(probe) for probe in arguments.rivals}, arguments.rounds)
-    return {f"One volume on {device}, threads: {cores}": compared(costs, NAMES["draw"])}
+    tables = {"One volume": compared(costs, NAMES["draw"])}
+    ours = [NAMES[probe] for probe in ("step", "draw", "point") if probe in arguments.rivals]
+    theirs = [name for name in costs if name not in ours]
+    for title, measured in (
+        ("How many times our processor time", "cpu_s"),
+        ("How many times our memory", "peak_mb"),
+    ):
+        tables[title] = [times_ours(name, costs, ours, measured) for name in theirs]
+    return tables
+
+
+def times_ours(rival: str, costs: Costs, ours: Sequence[str], measured: str) -> Row:
+    """A row: what a rival takes, as a multiple of each of ours in the same round."""
+    row: Row = {"what": rival}
+    for name in ours:
+        pairs = zip(costs[rival], costs[name], strict=True)
+        row[name] = spread([getattr(their, measured) / getattr(our, measured) for their, our in pairs])
+    return row
 
 
 def main() -> None:

@@ -35,8 +35,9 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, n_times: int = 2, n_frequencies: int = 8) -> None:
         super().__init__()
-        octaves = 2.0 ** torch.arange(n_frequencies) * math.pi / 2
-        self.register_buffer("frequencies", octaves, persistent=False)
+        # Numbers of Python, for arithmetic on meta tensors (`checkpoint`) would import torch's compiler.
+        octaves = [2.0**k * math.pi / 2 for k in range(n_frequencies)]
+        self.register_buffer("frequencies", torch.tensor(octaves), persistent=False)
         self.layers = nn.Sequential(
             nn.Linear(2 * n_times * n_frequencies, width), nn.SiLU(), nn.Linear(width, width)
         )

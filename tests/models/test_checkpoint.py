@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -169,6 +171,18 @@ def test_nothing_is_allocated_for_weights_that_are_not_there(written, monkeypatc
     monkeypatch.setattr(PdsModel, "load_state_dict", lambda *_: pytest.fail("the network was built"))
     with pytest.raises(UsageError, match="weights of other shapes"):
         load_checkpoint(str(written))
+
+
+def test_loading_a_model_does_not_import_a_compiler(written):
+    script = f"""
+import sys
+from pds_bids.models.checkpoint import load_checkpoint
+load_checkpoint({str(written)!r})
+print(sorted({{"sympy", "torch._dynamo", "torch._inductor"}} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.strip() == "[]"  # it would take ten times as long as the rest
 
 
 def test_a_file_too_large_is_not_opened(written, monkeypatch):

@@ -11,7 +11,7 @@ from pds_bids.core.config import SynthesisConfig
 from pds_bids.core.errors import GridMismatch, PdsError, TemporaryError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
-from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_checkpoint
+from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, load_checkpoint, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.device import resolve_device
 from pds_bids.models.refine import RefinerConfig
@@ -206,9 +206,24 @@ def test_a_model_is_loaded_from_its_file(model, tmp_path, source, mask):
 
     loaded = Synthesiser.load(SynthesisConfig(model=str(path), device="cpu"))
 
-    record = loaded.synthesise(source, mask, Modality.DWI, POINT, 0).record
+    made = loaded.synthesise(source, mask, Modality.DWI, POINT, 0)
+    record = made.record
     assert (record.model, record.training_data) == ("mine", "unknown")
     assert record.weights_sha256 == loaded.checkpoint.sha256
+
+
+def test_how_weights_lie_in_memory_changes_nothing(model, tmp_path, source, mask):
+    path = tmp_path / "mine.safetensors"
+    write_checkpoint(path, model, {})
+    loaded = Synthesiser.load(SynthesisConfig(model=str(path), device="cpu"))
+    plain = Synthesiser(load_checkpoint(str(path)), "cpu")
+
+    volumes = [each.synthesise(source, mask, Modality.DWI, POINT, 0).volume.data for each in (loaded, plain)]
+
+    stem = loaded.model.denoiser.unet.stem.weight
+    assert stem.is_contiguous(memory_format=torch.channels_last_3d)
+    assert np.ptp(volumes[1]) > 0
+    np.testing.assert_allclose(*volumes, atol=1e-4)
 
 
 @pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
