@@ -45,7 +45,7 @@ def cut(file: Path, copy: Path) -> None:
 
 @pytest.fixture
 def sessions(shared_data: Path, tmp_path: Path) -> Path:
-    """Real scans: sub-01 with two runs of BOLD in one session, a DWI in the other; sub-02 to be crashed upon."""
+    """Real scans: sub-01 with two runs of BOLD in one session, a DWI in the other; sub-02 will crash."""
     real, bids = shared_data / "bids_real", tmp_path / "bids"
     bids.mkdir()
     shutil.copy(real / "dataset_description.json", bids)
