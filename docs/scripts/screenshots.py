@@ -1,65 +1,66 @@
-"""Pictures of the pages of a finished run, for the documentation: docs/images/{participant,viewer,group}.png.
+"""Pictures of pages for the documentation, in headless Chromium.
 
-Usage, after both levels have run into OUT (docs/images shows sub-01 of two volunteers, processed with
---evaluate)::
+Usage, where SINGLE and REAL are outputs of both levels for volunteers with one modality, and for two with both
+and --evaluate::
 
-    python docs/scripts/screenshots.py OUT sub-01 docs/images
+    python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 7000 --scale 0.5
+    python docs/scripts/screenshots.py REAL/group_synthesis.html docs/images/group.png 1200 2400 --scale 0.75
+    python docs/scripts/screenshots.py VIEWER docs/images/viewer.png 1000 560
 
-It needs Chromium.
+with `SINGLE/sub-b04/figures/sub-b04_desc-viewer_trace.html` as VIEWER.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageChops
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-COLOURS = 128
+COLOURS = 96
 """Enough for grey slices and a few flat colours; a third of the bytes."""
-
+MARGIN_PX = 24
 WAIT_MS = 8000
-"""For the viewers, which unpack their volumes."""
+"""For the viewer, which unpacks its volumes."""
 
 
-def picture(page: Path, file: Path, size: tuple[int, int]) -> None:
-    """The top of a page, without the empty paper below its end.
-
-    Parameters
-    ----------
-    size
-        Width and greatest height, in pixels.
-    """
+def photograph(page: Path, size: tuple[int, int]) -> Image.Image:
+    """The top of a page; `size` is that of the window in pixels."""
     program = next(filter(None, map(shutil.which, CHROMIUM)))
-    window = f"--window-size={size[0]},{size[1]}"
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder, "shot.png")
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", window]
-        waiting = f"--virtual-time-budget={WAIT_MS}"
-        subprocess.run(
-            [program, *options, waiting, f"--screenshot={shot}", page.as_uri()],
-            check=True,
-            capture_output=True,
-        )
-        whole = Image.open(shot).convert("RGB")
-    paper = Image.new("RGB", whole.size, whole.getpixel((0, whole.height - 1)))
-    difference = Image.eval(ImageChops.difference(whole, paper).convert("L"), lambda value: 255 * (value > 0))
-    bottom = (difference.getbbox() or (0, 0, *whole.size))[3]
-    cut = whole.crop((0, 0, whole.width, min(bottom + 24, whole.height)))
-    cut.quantize(COLOURS).save(file, optimize=True)
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        options += [f"--window-size={size[0]},{size[1]}", f"--virtual-time-budget={WAIT_MS}"]
+        command = [program, *options, f"--screenshot={shot}", page.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True)
+        return Image.open(shot).convert("RGB")
 
 
-def main(out: Path, visit: str, images: Path) -> None:
-    """Take all of them."""
-    (viewer, *_) = sorted((out / visit / "figures").glob("*_desc-viewer_trace.html"))
-    picture(out / f"{visit}.html", images / "participant.png", (1100, 12000))
-    picture(viewer, images / "viewer.png", (1000, 560))
-    picture(out / "group_synthesis.html", images / "group.png", (1200, 1400))
+def without_empty_end(picture: Image.Image) -> Image.Image:
+    """The picture without the paper below the end of the page."""
+    corner = picture.getpixel((0, picture.height - 1))
+    paper = Image.new("RGB", picture.size, corner)
+    (*_, bottom) = ImageChops.difference(picture, paper).getbbox() or (0, 0, *picture.size)
+    return picture.crop((0, 0, picture.width, min(bottom + MARGIN_PX, picture.height)))
+
+
+def main() -> None:
+    """Take one picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("width", type=int)
+    parser.add_argument("height", type=int, help="at most; what is empty below the end is cut off")
+    parser.add_argument("--scale", type=float, default=1.0)
+    given = parser.parse_args()
+    picture = without_empty_end(photograph(given.page, (given.width, given.height)))
+    small = picture.resize((int(picture.width * given.scale), int(picture.height * given.scale)))
+    small.quantize(COLOURS).save(given.picture, optimize=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2], Path(sys.argv[3]))
+    main()
