@@ -1,7 +1,7 @@
 """Pictures of pages for the documentation, in headless Chromium.
 
-Usage, where SINGLE and REAL are outputs of both levels for volunteers with one modality, and for two with both
-and --evaluate::
+Usage, where SINGLE and REAL are what both levels made of volunteers with one modality, and of two with both and
+--evaluate::
 
     python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 7000 --scale 0.5
     python docs/scripts/screenshots.py REAL/group_synthesis.html docs/images/group.png 1200 2400 --scale 0.75
