@@ -1,6 +1,6 @@
 """Pictures of pages for the documentation, in headless Chromium.
 
-Usage, where SINGLE and REAL are what both levels made of volunteers with one modality, and of two with both and
+Usage, where SINGLE and REAL are outputs of both levels: of volunteers with one modality, of two with both and
 --evaluate::
 
     python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 7000 --scale 0.5
