@@ -20,6 +20,9 @@ from pds_bids.report.tables import Cell, Table
 DONE = frozenset({"complete", "already-complete", "nothing-missing"})
 """Statuses that leave nothing to be done."""
 
+LEAST_SHOWN = 5
+"""Fewer visits are told by the table alone, without distributions."""
+
 PLAIN = {"status": "Status", "synthetic": "Made", "missing": "Still missing"}
 
 Rows = Sequence[Mapping[str, Any]]
@@ -41,6 +44,7 @@ def group_page(out: Path, rows: Rows, means: Sequence[Mean], findings: Sequence[
         spreads=list(_spreads(rows)),
         columns=columns | {"message": "Message"},
         entries=[_entry(out, row) for row in rows],
+        synthetic=any(row["synthetic"] != MISSING for row in rows),
     )
     return render_overview(page)
 
@@ -104,7 +108,9 @@ def _scores(means: Sequence[Mean]) -> Iterator[Table]:
 
 
 def _spreads(rows: Rows) -> Iterator[Spread]:
-    """How the measures spread over all visits that have them."""
+    """How the measures spread, where there are enough visits for a shape to be seen."""
+    if len(rows) < LEAST_SHOWN:
+        return
     for name, heading in _columns(rows).items():
         values = np.array([row[name] for row in rows if isinstance(row.get(name), float)])
         if len(np.unique(values)) > 1:

@@ -90,7 +90,9 @@ class Mean:
 
     @property
     def text(self) -> str:
-        """As a page tells it."""
+        """As a page tells it: of too few subjects the mean alone."""
+        if self.low is None:
+            return str(cell_text(self.mean, TOLD[self.metric].decimals))
         return str(cell_text((self.mean, self.low, self.high), TOLD[self.metric].decimals))
 
 

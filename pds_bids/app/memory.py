@@ -11,7 +11,7 @@ def release_memory() -> None:
     """Return what a visit freed to the system.
 
     Its volumes come and go among small objects that stay, so that glibc finds no room for the next visit's in
-    the gaps and grows: by 5 MB per visit, measured over twenty with ``benchmarks/memory.py``.
+    the gaps and grows: by 1 MB per visit, measured over sixty with ``benchmarks/memory.py``.
     """
     gc.collect()
     with suppress(OSError, AttributeError):  # not glibc: its allocator does as it does

@@ -183,19 +183,25 @@ def _outcome_sections(visit: Visit, outcome: Outcome) -> Iterator[Section]:
     )
 
 
-def _summary(parts: Sequence[Preparation]) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    for part in parts:
-        source, facts = part.source, part.prepared.facts
-        reused = facts.get("reused_from")
-        averaged = f"reference of {reused}" if reused else f"{facts['n_used']} of {facts['n_volumes']}"
-        rows[f"Volumes averaged, {source.full_name}"] = averaged
-        for name, value in part.measures.items():
-            rows[f"{MEASURES[name].heading}, {source.full_name}"] = MEASURES[name].form.format(value)
-        rows[f"T1w image, {source.full_name}"] = _use_of_t1w(part)
-        if isinstance(part, Outcome):
-            record = part.synthesised.record
-            rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
+def _summary(parts: Sequence[Preparation]) -> dict[str, dict[str, Any]]:
+    """Facts and quality of each source, in a section of its own."""
+    return {f"Acquired {part.source.full_name}": _told_of(part) for part in parts}
+
+
+def _told_of(part: Preparation) -> dict[str, Any]:
+    facts = part.prepared.facts
+    reused = facts.get("reused_from")
+    rows: dict[str, Any] = {
+        "Volumes averaged": f"reference of {reused}"
+        if reused
+        else f"{facts['n_used']} of {facts['n_volumes']}",
+        "T1w image": _use_of_t1w(part),
+    }
+    for name, value in part.measures.items():
+        rows[MEASURES[name].heading] = MEASURES[name].form.format(value)
+    if isinstance(part, Outcome):
+        record = part.synthesised.record
+        rows["Model"] = f"{record.model} {record.model_version} ({record.weights_sha256[:12]})"
     return rows
 
 

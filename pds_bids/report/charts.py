@@ -139,7 +139,10 @@ def _matrix(data: Data) -> Figure:
     values, flagged = numbers(data["values"]), np.array(data["flagged"], bool)
     figure, (axes,) = panelled([""], height_in=1.4 + 0.5 * len(data["rows"]))
     texts = [
-        ["n/a" if np.isnan(v) else f"{v:#.3g}{' !' if bad else ''}" for v, bad in zip(row, marks, strict=True)]
+        [
+            "n/a" if np.isnan(v) else f"{v:#.3g}{' !' if bad else ''}"
+            for v, bad in zip(row, marks, strict=True)
+        ]
         for row, marks in zip(values, flagged, strict=True)
     ]
     cells = heat(axes, values, texts, data["rows"], data["columns"], cmap="viridis")

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     report
         Address of its report, relative to the page; empty where there is none.
     picture
-        Address of a figure of what was synthesised; empty where there is none.
+        Address of a figure of what was made; empty where there is none.
     cells
         Column to value.
     flagged
@@ -101,6 +101,8 @@ class OverviewPage:
         Key of a cell to its heading.
     entries
         One row each.
+    synthetic
+        Whether the dataset holds volumes that no scanner acquired.
     """
 
     states: Mapping[str, Value]
@@ -109,6 +111,7 @@ class OverviewPage:
     spreads: Sequence[Spread]
     columns: Mapping[str, str]
     entries: Sequence[Entry]
+    synthetic: bool = True
 
 
 def render_overview(page: OverviewPage) -> str:

@@ -87,7 +87,7 @@ class ParticipantPage:
     acquired, synthesised
         Modalities; a modality in neither is missing.
     summary
-        Name and value of each fact and QC number, in order.
+        Heading to name and value of each fact and QC number, in order.
     test_only
         Made with coarse settings, not fit for analysis.
     sections
@@ -111,7 +111,7 @@ class ParticipantPage:
     session: str | None
     acquired: Sequence[Modality]
     synthesised: Sequence[Modality]
-    summary: Mapping[str, Value]
+    summary: Mapping[str, Mapping[str, Value]]
     test_only: bool = False
     sections: Sequence[Section] = ()
     viewers: Mapping[str, str] = field(default_factory=dict)

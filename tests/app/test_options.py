@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nb
 import numpy as np
@@ -17,6 +22,8 @@ from pds_bids.app.process import process
 from pds_bids.bids.inventory import inventory
 from pds_bids.cli.main import main
 from pds_bids.core.config import Config, RunConfig
+from pds_bids.core.errors import ParticipantError
+from pds_bids.core.modality import Modality
 
 from .test_participant import digests
 
@@ -31,9 +38,24 @@ def pds_bids(bids: Path, out: Path, *options: str) -> int:
     return int(ended.value.code or 0)
 
 
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Whoever asks for a connection or an address fails."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something was to be sent")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, refuse)
+        for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+            patch.setattr(socket, name, refuse)
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawn(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run with many options made of sub-03."""
+    """What a run with many options, which could reach nobody, made of sub-03."""
     out = tmp_path_factory.mktemp("drawn") / "out"
     options = ["--participant-label", "03", "--sloppy", "--omp-nthreads", "1", "--random-seed", "5"]
     options += [
@@ -46,7 +68,8 @@ def drawn(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "native",
         "--low-mem",
     ]
-    assert pds_bids(raw, out, *options, "--resource-monitor", "--notrack") == 0
+    with without_network():
+        assert pds_bids(raw, out, *options, "--resource-monitor") == 0
     return out
 
 
@@ -149,16 +172,68 @@ def test_preproc_only_prepares_and_a_full_run_goes_on(
     assert "already-complete" in capsys.readouterr().out
 
 
-def test_strict_qc_makes_an_error_of_a_warning(
-    config: Config, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("snr", "message"),
+    [
+        (4.0, "the signal is only 4.0 times the noise: expect a worse synthesis; repair it"),
+        (40.0, "reached the synthesis"),
+    ],
+    ids=["beyond a limit", "a note alone"],
+)
+def test_strict_qc_refuses_what_lies_beyond_a_limit_and_no_notes(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snr: float, message: str
 ) -> None:
+    def synthesise(*_: object) -> None:
+        raise ParticipantError("the test", "reached the synthesis", "")
+
+    prepared = SimpleNamespace(warnings=("no T1w",), facts={"snr": snr, "alignment": {"dice": 0.95}})
     monkeypatch.setattr(visit, "_reduce", lambda series, prep: None)
-    monkeypatch.setattr(visit, "prepare", lambda *_, **__: SimpleNamespace(warnings=("half a brain",)))
-    strict = Config(raw, tmp_path / "out", tmp_path, prep=config.prep, run=RunConfig(strict_qc=True))
+    monkeypatch.setattr(visit, "prepare", lambda *_, **__: prepared)
+    monkeypatch.setattr(visit, "_synthesise", synthesise)
+    strict = Config(raw, tmp_path / "out", tmp_path, run=RunConfig(strict_qc=True))
     (chosen,) = [v for v in inventory(raw, strict.selection) if v.subject == "02"]
 
     result = process(strict, chosen, "run")
 
     assert result.status == "failed"
-    assert "sub-02_task-rest_bold.nii.gz: half a brain; repair it, or leave --strict-qc out" in result.message
-    assert "half a brain" in (tmp_path / "out/sub-02.html").read_text()
+    assert message in result.message
+    assert message.split(";", maxsplit=1)[0] in (tmp_path / "out/sub-02.html").read_text()
+
+
+def test_an_unusual_source_is_beyond_a_limit(config: Config) -> None:
+    strict = replace(config, run=RunConfig(strict_qc=True))
+    record = SimpleNamespace(source=Modality.BOLD, target=Modality.DWI)
+    for score, refused in (
+        (1.3, pytest.raises(ParticipantError, match="unlike the scans")),
+        (1.0, nullcontext()),
+    ):
+        made: Any = SimpleNamespace(outlier_score=score, outlier_limit=1.2, record=record)
+        with refused:
+            visit._require_unsuspicious(strict, Path("bold.nii.gz"), visit.unusual_source(made))
+
+
+@pytest.mark.parametrize("fault", ["no description", "a name that does not fit"])
+def test_no_validator_is_run_and_faults_are_told_all_the_same(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("another program was to be run")
+
+    bids = tmp_path / "bids"
+    shutil.copytree(raw, bids)
+    odd = bids / "sub-02/func/sub-01_task-rest_bold.nii.gz"
+    odd.touch()
+    if fault == "no description":
+        (bids / "dataset_description.json").unlink()
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+    told = []
+    for skipped in ([], ["--skip-bids-validation"]):
+        code = pds_bids(bids, tmp_path / "out", "--dry-run", *skipped)
+        told.append((code, *capsys.readouterr()))
+
+    assert told[0] == told[1]
+    code, plan, error = told[0]
+    assert code == (16 if fault == "no description" else 0)
+    assert ("dataset_description.json" in error) == (code == 16)
+    assert (odd.name in plan) == (code == 0)

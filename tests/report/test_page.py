@@ -19,7 +19,7 @@ PAGE = ParticipantPage(
     session="pre",
     acquired=[Modality.BOLD],
     synthesised=[Modality.DWI],
-    summary={"Volumes averaged": 176, "Template overlap": 0.931234, "T1w used": True},
+    summary={"Acquired": {"Volumes averaged": 176, "Template overlap": 0.931234, "T1w used": True}},
     sections=[
         Section("Source", "sub-01/figures/source.svg", SVG, "The mean of the acquired volumes."),
         Section("Synthesised dMRI", "sub-01/figures/synth.svg", SVG, "Computed from the source.", True),
@@ -149,7 +149,7 @@ def hostile_page(text: str) -> ParticipantPage:
         session=text,
         acquired=[],
         synthesised=[],
-        summary={text: text},
+        summary={text: {text: text}},
         sections=[Section(text, text, SVG, text, True)],
         scores=[{text: text}],
         warnings=[text],

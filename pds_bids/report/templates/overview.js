@@ -2,6 +2,7 @@
 const visits = document.getElementById("visits");
 const body = visits.tBodies[0];
 const key = (row, column) => row.cells[column].textContent;
+const pictured = visits.tHead.rows[0].cells[1].textContent; // with SYNTHETIC where it is
 const STEP = 100; // rows at once: thousands of pictures would take a browser seconds
 const order = new Intl.Collator(undefined, { numeric: true });
 
@@ -33,7 +34,7 @@ let limit = STEP;
 function picture(row) {
   const cell = row.querySelector("[data-picture]:empty");
   if (!cell) return;
-  const image = Object.assign(new Image(96, 96), { loading: "lazy", alt: "SYNTHETIC" });
+  const image = Object.assign(new Image(96, 96), { loading: "lazy", alt: pictured });
   image.src = cell.dataset.picture;
   cell.append(image);
 }
