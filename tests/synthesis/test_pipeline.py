@@ -15,7 +15,7 @@ from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.device import resolve_device
 from pds_bids.models.refine import RefinerConfig
-from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.pipeline import Synthesiser, Wanted
 
 POINT = SynthesisConfig(num_samples=0)
 DRAWS = SynthesisConfig(num_samples=2, steps=2, seed=5)
@@ -231,3 +231,22 @@ def test_a_device_that_is_there_is_taken_at_its_word(monkeypatch, name, gpus):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
 
     assert resolve_device(name) == name
+
+
+def test_scans_synthesised_together_are_as_if_each_were_alone(synthesiser, source, mask):
+    t1w = source.like(-source.data)
+    wanted = [
+        Wanted(source, mask, Modality.DWI, seed=1),
+        Wanted(t1w, mask, Modality.BOLD, seed=2, t1w=source),
+        Wanted(source, mask, Modality.BOLD, seed=3),
+    ]
+
+    together = synthesiser.synthesise_all(wanted, DRAWS)
+
+    for one, made in zip(wanted, together, strict=True):
+        alone = synthesiser.synthesise(one.source, one.mask, one.target, DRAWS, one.seed, one.t1w)
+        for name in ("volume", "sd"):
+            np.testing.assert_allclose(getattr(made, name).data, getattr(alone, name).data, atol=1e-4)
+        np.testing.assert_allclose(made.draws.mean.data, alone.draws.mean.data, atol=1e-4)
+        assert made.outlier_score == pytest.approx(alone.outlier_score, rel=1e-3)
+        assert made.record == alone.record
