@@ -61,7 +61,7 @@ def measure(bids: Path, participants: tuple[str, ...], workers: int) -> tuple[fl
             participant.run(config)
             return os.times().elapsed - start, cpu_s() - before, 0.0
         local = stack.enter_context(
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1")
         )
         client = stack.enter_context(Client(local))
         client.run(warm)

@@ -269,7 +269,7 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
         output=OutputConfig(spaces=("native",)),
     )
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     ) as local:
         victim = local.workers[0].pid
 
