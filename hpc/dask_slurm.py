@@ -16,6 +16,8 @@ from dask_jobqueue import SLURMCluster
 
 def main(jobs: str, *args: str) -> int:
     """The exit code of pds-bids."""
+    # A worker in the midst of a registration answers nobody; that it died is seen from its connection.
+    dask.config.set({"distributed.scheduler.worker-ttl": None})
     memory = dask.config.get("jobqueue.slurm.memory", None) or "2GB"
     with SLURMCluster(
         cores=1,

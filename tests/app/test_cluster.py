@@ -25,6 +25,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.synthesis.pipeline import Synthesiser
 
+dask = pytest.importorskip("dask", reason="needs Dask: pip install 'pds-bids[hpc]'")
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'pds-bids[hpc]'")
 
 N_SUBJECTS = 6
@@ -268,9 +269,9 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
         prep=PrepConfig(sloppy=True),
         output=OutputConfig(spaces=("native",)),
     )
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
-    ) as local:
+    patient = dask.config.set({"distributed.scheduler.worker-ttl": None})  # however busy this machine is
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
+    with patient, distributed.LocalCluster(**how) as local:
         victim = local.workers[0].pid
 
         def kill_at_work() -> None:
