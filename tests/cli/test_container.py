@@ -222,7 +222,10 @@ def test_it_runs_confined(podman_image, folders, engine, request):
         env=environment,
     )
 
-    assert ended.returncode == 75, ended.stderr
+    if (
+        engine == "podman"
+    ):  # to docker's client, podman 4.3 says 0 of every container that is removed at its end
+        assert ended.returncode == 75, ended.stderr
     assert (folders[1] / "uid").read_text().strip() == str(os.getuid())
     assert (folders[1] / "net").read_text().split() == ["lo"]
     assert not list(folders[0].iterdir())
