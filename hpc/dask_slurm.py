@@ -16,8 +16,16 @@ from dask_jobqueue import SLURMCluster
 
 def main(jobs: str, *args: str) -> int:
     """The exit code of pds-bids."""
+    # A worker in the midst of a registration answers nobody; that it died is seen from its connection.
+    dask.config.set({"distributed.scheduler.worker-ttl": None})
     memory = dask.config.get("jobqueue.slurm.memory", None) or "2GB"
-    with SLURMCluster(cores=1, processes=1, memory=memory, log_directory=f"{args[1]}/logs/dask") as cluster:
+    with SLURMCluster(
+        cores=1,
+        processes=1,
+        memory=memory,
+        log_directory=f"{args[1]}/logs/dask",
+        scheduler_options={"dashboard": False},  # one port less that is open to others
+    ) as cluster:
         cluster.adapt(minimum_jobs=int(jobs), maximum_jobs=int(jobs))
         command = [sys.executable, "-m", "pds_bids", *args[:2], "participant", *args[2:]]
         return subprocess.run([*command, "--scheduler", cluster.scheduler_address], check=False).returncode

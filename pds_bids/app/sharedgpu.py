@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pds_bids.app.cluster import GPU, offering
+from pds_bids.app.together import Together
 from pds_bids.app.visit import load_synthesiser
 from pds_bids.core.config import SynthesisConfig
-from pds_bids.core.modality import Modality
-from pds_bids.core.volume import Volume
-from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.pipeline import Synthesiser, Wanted
 from pds_bids.synthesis.result import Synthesised
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 30
 """How often a visit that waits for a GPU looks whether there still is one, in seconds."""
+
+MOST_AT_ONCE = 8
+"""Volumes in one pass through the networks."""
 
 FIRST = 10
 """Priority of a synthesis, for which a visit waits, over visits that have not begun."""
@@ -27,23 +32,17 @@ FIRST = 10
 class SharedSynthesiser(Synthesiser):
     """Has volumes made by a worker that offers a GPU; makes them here where it is this one, or none."""
 
-    def synthesise(
-        self,
-        source: Volume,
-        mask: Volume,
-        target: Modality,
-        config: SynthesisConfig,
-        seed: int,
-        t1w: Volume | None = None,
-    ) -> Synthesised:
-        """See `Synthesiser.synthesise`."""
-        given = (source, mask, target, config, seed, t1w)
+    def synthesise_all(self, wanted: Sequence[Wanted], config: SynthesisConfig) -> list[Synthesised]:
+        """See `Synthesiser.synthesise_all`."""
         if not _others_offer_gpu():
-            return super().synthesise(*given)
+            return super().synthesise_all(wanted, config)
         from distributed import get_client
 
-        job = get_client().submit(_synthesise, *given, resources={GPU: 1}, priority=FIRST, pure=False)
-        return _made(job) or super().synthesise(*given)
+        client = get_client()
+        how: dict[str, Any] = {"resources": {GPU: 1}, "priority": FIRST, "pure": False}
+        jobs = [client.submit(_synthesise, one, config, **how) for one in wanted]
+        made = [one for job in jobs if (one := _made(job)) is not None]
+        return made if len(made) == len(wanted) else super().synthesise_all(wanted, config)
 
 
 def load_shared(config: SynthesisConfig) -> Synthesiser:
@@ -76,8 +75,18 @@ def _made(job: Future[Synthesised]) -> Synthesised | None:
             return None
 
 
-def _synthesise(
-    source: Volume, mask: Volume, target: Modality, config: SynthesisConfig, seed: int, t1w: Volume | None
-) -> Synthesised:
-    """In a worker that offers a GPU."""
-    return load_synthesiser(config).synthesise(source, mask, target, config, seed, t1w)
+def _synthesise(wanted: Wanted, config: SynthesisConfig) -> Synthesised:
+    """In a worker that offers a GPU: what its threads ask for at once goes through the networks together."""
+    with _loading:
+        together = _together(config)
+    return together(wanted)
+
+
+_loading = threading.Lock()
+"""So that threads which begin at once load one model, not one each."""
+
+
+@cache
+def _together(config: SynthesisConfig) -> Together[Wanted, Synthesised]:
+    synthesiser = load_synthesiser(config)
+    return Together(lambda wanted: synthesiser.synthesise_all(wanted, config), MOST_AT_ONCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,31 @@ TOP = 2.0
 """Relative intensities lie in [0, 2]."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to synthesise, and from what.
+
+    Attributes
+    ----------
+    source
+        (80, 96, 88) in [-1, 1], -1 outside the brain, on `MODEL_GRID` (see `prep.intensity`).
+    mask
+        Brain mask derived from the source, same grid.
+    target
+        What to make; `source` is taken for the other modality.
+    seed
+        Of the draws; the point estimate does not depend on it.
+    t1w
+        The subject's T1w image, scaled, masked and placed like the source, where there is one.
+    """
+
+    source: Volume
+    mask: Volume
+    target: Modality
+    seed: int
+    t1w: Volume | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +92,11 @@ class Synthesiser:
         seed: int,
         t1w: Volume | None = None,
     ) -> Synthesised:
-        """Synthesise one modality from the other.
+        """Synthesise one modality from the other: see `Wanted` and `synthesise_all`."""
+        return self.synthesise_all([Wanted(source, mask, target, seed, t1w)], config)[0]
 
-        Parameters
-        ----------
-        source
-            (80, 96, 88) in [-1, 1], -1 outside the brain, on `MODEL_GRID` (see `prep.intensity`).
-        mask
-            Brain mask derived from the source, same grid.
-        target
-            What to make; `source` is taken for the other modality.
-        seed
-            Of the draws; the point estimate does not depend on it.
-        t1w
-            The subject's T1w image, scaled, masked and placed like the source, where there is one.
+    def synthesise_all(self, wanted: Sequence[Wanted], config: SynthesisConfig) -> list[Synthesised]:
+        """Synthesise a modality for each of some scans, in one pass through the networks.
 
         Raises
         ------
@@ -92,80 +109,77 @@ class Synthesiser:
         """
         logger.info("model %s runs on %s", self.checkpoint.name, self.device)
         reference = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
-        for volume in (source, mask, *([t1w] if t1w else [])):
-            reference.require(volume)
-        brain = torch.from_numpy((mask.data > 0.5).astype(np.float32)).to(self.device)
+        for one in wanted:
+            for volume in (one.source, one.mask, *([one.t1w] if one.t1w else [])):
+                reference.require(volume)
         try:
-            context = self._context(t1w)
-            bands = self._bands(source, target)
-            image, sd = self._point_estimate(bands, target, context)
-            draws = self._draws(bands, brain, target, context, config, seed) if config.num_samples else None
-            score, limit = self._outlier_score(bands, brain, target)
+            return self._made(wanted, config)
         except torch.cuda.OutOfMemoryError as error:
             raise TemporaryError("the GPU has too little free memory; rerun with --device cpu") from error
-        volume, sd_volume = self._inside(image + 1, brain, TOP), self._inside(sd, brain)
-        record = self._record(target, config, t1w_context=t1w is not None)
-        return Synthesised(volume, sd_volume, draws, score, limit, record)
 
-    def _bands(self, source: Volume, target: Modality) -> Tensor:
-        """(1, M, 8, X/2, Y/2, Z/2) standardised sub-bands; those of the target are zero."""
-        images = torch.full((1, len(Modality), *MODEL_GRID.shape), -1.0, device=self.device)
-        images[0, _index(target.other)] = torch.from_numpy(source.data).to(self.device)
+    @torch.inference_mode()
+    def _made(self, wanted: Sequence[Wanted], config: SynthesisConfig) -> list[Synthesised]:
+        source, target = (
+            torch.tensor(list(map(_index, modalities)), device=self.device)
+            for modalities in ([one.target.other for one in wanted], [one.target for one in wanted])
+        )
+        brains = torch.stack([torch.from_numpy(one.mask.data > 0.5).float() for one in wanted]).to(
+            self.device
+        )
+        bands, context = self._bands(wanted), self._context([one.t1w for one in wanted])
+        _, refined = self.model.refined(bands, target, context)
+        images = self.model.subbands.merge_one(refined.bands_BKXYZ, target)[:, 0]
+        sds = self.model.error_sd(refined, target)[:, 0]
+        samples = self._samples(wanted, bands, target, context, config)
+        scores = self.model.outlier(self.model.features(bands, brains[:, None], source), source)
+        return [
+            Synthesised(
+                self._inside(images[k] + 1, brain, TOP),
+                self._inside(sds[k], brain),
+                _draws([self._inside(sample + 1, brain, TOP) for sample in samples[:, k]]),
+                float(scores[k]),
+                float(self.model.outlier.limit[source[k]]),
+                self._record(one.target, config, t1w_context=one.t1w is not None),
+            )
+            for k, (one, brain) in enumerate(zip(wanted, brains, strict=True))
+        ]
+
+    def _bands(self, wanted: Sequence[Wanted]) -> Tensor:
+        """(B, M, 8, X/2, Y/2, Z/2) standardised sub-bands; those of the target are zero."""
+        images = torch.full((len(wanted), len(Modality), *MODEL_GRID.shape), -1.0, device=self.device)
+        for image, one in zip(images, wanted, strict=True):
+            image[_index(one.target.other)] = torch.from_numpy(one.source.data).to(self.device)
         bands = self.model.subbands.split(images)
-        bands[:, _index(target)] = 0
+        for band, one in zip(bands, wanted, strict=True):
+            band[_index(one.target)] = 0
         return bands
 
-    @torch.inference_mode()
-    def _context(self, t1w: Volume | None) -> Tensor:
-        """(1, N_CONTEXT, X/2, Y/2, Z/2) what the denoiser is told besides the source."""
-        image = torch.full((1, 1, *MODEL_GRID.shape), -1.0, device=self.device)
-        if t1w is not None:
-            image[0, 0] = torch.from_numpy(t1w.data).to(self.device)
-        return self.model.context(image, torch.tensor([t1w is not None], device=self.device))
+    def _context(self, t1ws: Sequence[Volume | None]) -> Tensor:
+        """(B, N_CONTEXT, X/2, Y/2, Z/2) what the denoiser is told besides the source."""
+        images = torch.full((len(t1ws), 1, *MODEL_GRID.shape), -1.0, device=self.device)
+        for image, t1w in zip(images, t1ws, strict=True):
+            if t1w is not None:
+                image[0] = torch.from_numpy(t1w.data).to(self.device)
+        return self.model.context(images, torch.tensor([t1w is not None for t1w in t1ws], device=self.device))
 
-    @torch.inference_mode()
-    def _point_estimate(self, bands: Tensor, target: Modality, context: Tensor) -> tuple[Tensor, Tensor]:
-        """(X, Y, Z) refined one-step estimate in [-1, 1], and its sd."""
-        index = torch.tensor([_index(target)], device=self.device)
-        _, refined = self.model.refined(bands, index, context)
-        image = self.model.subbands.merge_one(refined.bands_BKXYZ, index)
-        return image[0, 0], self.model.error_sd(refined, index)[0, 0]
-
-    @torch.inference_mode()
-    def _outlier_score(self, bands: Tensor, brain: Tensor, target: Modality) -> tuple[float, float]:
-        """The score of a source, and the limit of its modality."""
-        index = torch.tensor([_index(target.other)], device=self.device)
-        features = self.model.features(bands, brain[None, None], index)
-        score = self.model.outlier(features, index)
-        return float(score), float(self.model.outlier.limit[index])
-
-    @torch.inference_mode()
-    def _draws(
+    def _samples(
         self,
+        wanted: Sequence[Wanted],
         bands: Tensor,
-        brain: Tensor,
-        target: Modality,
+        target: Tensor,
         context: Tensor,
         config: SynthesisConfig,
-        seed: int,
-    ) -> Draws:
-        generator = torch.Generator().manual_seed(seed)
-        volumes = [
-            self._inside(self._draw(bands, target, context, config.steps, generator) + 1, brain, TOP)
-            for _ in range(config.num_samples)
-        ]
-        stack = np.stack([v.data for v in volumes])
-        sd = _volume(stack.std(axis=0, ddof=1)) if len(volumes) > 1 else None
-        return Draws(tuple(volumes), _volume(stack.mean(axis=0)), sd)
-
-    def _draw(
-        self, bands: Tensor, target: Modality, context: Tensor, steps: int, generator: torch.Generator
     ) -> Tensor:
-        """(X, Y, Z) one sample in [-1, 1], not refined."""
-        index = torch.tensor([_index(target)], device=self.device)
-        noise = torch.randn((1, *bands.shape), generator=generator).to(self.device)
-        sample = draw(self.model.denoiser, bands, index, context, noise, steps)[0]
-        return self.model.subbands.merge_one(sample, index)[0, 0]
+        """(N, B, X, Y, Z) draws in [-1, 1], not refined; one at a time, for memory."""
+        generators = [torch.Generator().manual_seed(one.seed) for one in wanted]
+        samples = torch.empty((config.num_samples, len(wanted), *MODEL_GRID.shape), device=self.device)
+        for sample in samples:
+            noise = torch.stack([torch.randn(bands.shape[1:], generator=each) for each in generators])
+            drawn = draw(
+                self.model.denoiser, bands, target, context, noise[None].to(self.device), config.steps
+            )
+            sample[:] = self.model.subbands.merge_one(drawn[0], target)[:, 0]
+        return samples
 
     def _inside(self, values: Tensor, mask: Tensor, top: float | None = None) -> Volume:
         """(X, Y, Z) values to a volume: clipped to [0, `top`], zero outside the mask."""
@@ -190,6 +204,14 @@ class Synthesiser:
             seed=config.seed,
             device=self.device,
         )
+
+
+def _draws(volumes: Sequence[Volume]) -> Draws | None:
+    if not volumes:
+        return None
+    stack = np.stack([volume.data for volume in volumes])
+    sd = _volume(stack.std(axis=0, ddof=1)) if len(volumes) > 1 else None
+    return Draws(tuple(volumes), _volume(stack.mean(axis=0)), sd)
 
 
 def _index(modality: Modality) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -17,12 +19,13 @@ import pytest
 from pds_bids.app import cluster, participant, sharedgpu
 from pds_bids.app.process import Result, record
 from pds_bids.app.steps import Step
-from pds_bids.core.config import Config, RunConfig, SynthesisConfig
+from pds_bids.core.config import Config, OutputConfig, PrepConfig, RunConfig, SynthesisConfig
 from pds_bids.core.errors import CannotWriteError, TemporaryError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.synthesis.pipeline import Synthesiser
 
+dask = pytest.importorskip("dask", reason="needs Dask: pip install 'pds-bids[hpc]'")
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'pds-bids[hpc]'")
 
 N_SUBJECTS = 6
@@ -207,11 +210,12 @@ def syntheses(monkeypatch) -> list[Made]:
     """Where syntheses were made, and on which device; nothing is synthesised."""
     made: list[Made] = []
 
-    def synthesise(self: Synthesiser, *given: Any) -> Any:
+    def synthesise_all(self: Synthesiser, wanted: Any, config: Any) -> Any:
         made.append((distributed.get_worker().name, self.device))
-        return SimpleNamespace(record="made")
+        return [SimpleNamespace(record="made")] * len(wanted)
 
-    monkeypatch.setattr(Synthesiser, "synthesise", synthesise)
+    monkeypatch.setattr(Synthesiser, "synthesise_all", synthesise_all)
+    sharedgpu._together.cache_clear()
     monkeypatch.setattr(
         sharedgpu, "load_synthesiser", lambda config: Synthesiser(SimpleNamespace(), config.device)
     )
@@ -254,3 +258,35 @@ def test_a_visit_goes_on_by_itself_when_the_last_gpu_is_lost(cluster_of, synthes
         assert job.result() == "made"
         busy.cancel()
     assert syntheses == [(0, "auto")]
+
+
+@pytest.mark.slow
+def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys):
+    config = Config(
+        raw,
+        tmp_path / "out",
+        tmp_path / "work",
+        prep=PrepConfig(sloppy=True),
+        output=OutputConfig(spaces=("native",)),
+    )
+    patient = dask.config.set({"distributed.scheduler.worker-ttl": None})  # however busy this machine is
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
+    with patient, distributed.LocalCluster(**how) as local:
+        victim = local.workers[0].pid
+
+        def kill_at_work() -> None:
+            while len(list(config.output_dir.glob("sub-*/log/lock"))) < 2:  # of two visits to do
+                time.sleep(0.1)
+            os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_at_work)
+        killer.start()
+        run = RunConfig(scheduler=local.scheduler_address, only="preproc")
+        code = participant.run(replace(config, run=run))
+        killer.join()
+
+    assert code == 0
+    said = capsys.readouterr().out
+    assert said.count(": averaging ") == 3
+    assert "2 complete, 1 nothing-missing" in said
+    assert len(list(config.output_dir.glob("sub-*/log/complete.json"))) == 2

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -194,15 +195,37 @@ def podman_image(tmp_path):
     subprocess.run(["podman", "rmi", "-f", name], capture_output=True, check=True)
 
 
-def test_podman_runs_it_confined(podman_image, folders):
+@pytest.fixture
+def podman_api(tmp_path):
+    """An environment in which Docker's own client talks to podman."""
+    if not shutil.which("docker"):
+        pytest.skip("needs docker's client, absent here")
+    socket = tmp_path / "podman.sock"
+    service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"])
+    deadline = time.monotonic() + 30
+    while not socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    yield os.environ | {"DOCKER_HOST": f"unix://{socket}"}
+    service.terminate()
+    service.wait()
+
+
+@pytest.mark.parametrize("engine", container.ENGINES)
+def test_it_runs_confined(podman_image, folders, engine, request):
+    environment = request.getfixturevalue("podman_api") if engine == "docker" else os.environ
+
     ended = subprocess.run(
-        [*WRAPPER, *folders, "participant", "--image", podman_image, "--engine", "podman"],
+        [*WRAPPER, *folders, "participant", "--image", podman_image, "--engine", engine],
         capture_output=True,
         text=True,
         check=False,
+        env=environment,
     )
 
-    assert ended.returncode == 75, ended.stderr
+    if (
+        engine == "podman"
+    ):  # to docker's client, podman 4.3 says 0 of every container that is removed at its end
+        assert ended.returncode == 75, ended.stderr
     assert (folders[1] / "uid").read_text().strip() == str(os.getuid())
     assert (folders[1] / "net").read_text().split() == ["lo"]
     assert not list(folders[0].iterdir())

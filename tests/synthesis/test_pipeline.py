@@ -15,7 +15,7 @@ from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, load_c
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.device import resolve_device
 from pds_bids.models.refine import RefinerConfig
-from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.pipeline import Synthesiser, Wanted
 
 POINT = SynthesisConfig(num_samples=0)
 DRAWS = SynthesisConfig(num_samples=2, steps=2, seed=5)
@@ -246,3 +246,22 @@ def test_a_device_that_is_there_is_taken_at_its_word(monkeypatch, name, gpus):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
 
     assert resolve_device(name) == name
+
+
+def test_scans_synthesised_together_are_as_if_each_were_alone(synthesiser, source, mask):
+    config = replace(DRAWS, num_samples=1)
+    other = source.like(-source.data)
+    wanted = [
+        Wanted(source, mask, Modality.DWI, seed=1),
+        Wanted(other, mask, Modality.BOLD, seed=2, t1w=source),
+    ]
+
+    together = synthesiser.synthesise_all(wanted, config)
+
+    for one, made in zip(wanted, together, strict=True):
+        [alone] = synthesiser.synthesise_all([one], config)
+        pairs = [(made.volume, alone.volume), (made.sd, alone.sd), (made.draws.mean, alone.draws.mean)]
+        for here, there in pairs:
+            np.testing.assert_allclose(here.data, there.data, atol=1e-4)
+        assert made.outlier_score == pytest.approx(alone.outlier_score, rel=1e-3)
+        assert made.record == alone.record
