@@ -69,7 +69,7 @@ class Synthesiser:
         if device == "cpu":
             # Norms go over channels, and oneDNN convolves neighbouring channels: a quarter less time.
             for network in (model.denoiser, model.refiner):
-                network.to(memory_format=torch.channels_last_3d)
+                network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return cls(checkpoint, device)
 
     @property
