@@ -3,7 +3,7 @@
 Usage, where SINGLE and REAL are outputs of both levels: of volunteers with one modality, of two with both and
 --evaluate::
 
-    python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 7000 --scale 0.5
+    python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 4420 --scale 0.5
     python docs/scripts/screenshots.py REAL/group_synthesis.html docs/images/group.png 1200 2400 --scale 0.75
     python docs/scripts/screenshots.py VIEWER docs/images/viewer.png 1000 560
 
