@@ -12,7 +12,7 @@ from pds_bids.app.methods import Case, Contestant, Prediction
 
 if TYPE_CHECKING:
     from pds_bids.evaluation.baselines import FitPair, PersonalTemplate, QuantileMap, VoxelwiseLine
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Pairs
 
 TEMPLATE = "population template"

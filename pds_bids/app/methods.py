@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Batch, Pairs
 
 Array = NDArray[np.floating]

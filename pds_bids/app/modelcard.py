@@ -84,7 +84,7 @@ def _titled(title: str, underline: str, lines: Sequence[str]) -> str:
 
 
 def _file(checkpoint: Checkpoint) -> list[str]:
-    from pds_bids.models.checkpoint import count_parameters
+    from pds_bids.models.pdsmodel import count_parameters
 
     sizes = {name: count_parameters(network) for name, network in checkpoint.model.named_children()}
     networks = ", ".join(f"{name} {n:,}" for name, n in sizes.items() if n)

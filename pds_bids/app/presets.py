@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import ModelConfig
     from pds_bids.models.microstructure import MrConfig
+    from pds_bids.models.pdsmodel import ModelConfig
     from pds_bids.training.recipe import TrainingConfig
 
 TABLES = ("model", "training", "pattern", "data")
@@ -52,7 +52,7 @@ def model_config(table: dict[str, Any]) -> ModelConfig:
     """
     import torch
 
-    from pds_bids.models.checkpoint import ModelConfig, PdsModel
+    from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 
     try:
         if odd := table.keys() - {"denoiser", "refiner", "wavelet"}:

@@ -19,7 +19,7 @@ from pds_bids.app.trainingorder import Order, Plan, plan
 from pds_bids.bids.writing import write_json
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.distributed import Team
     from pds_bids.training.state import StateFile
@@ -64,7 +64,7 @@ def _run(order: Order, crew: Team) -> int:
 def _train(order: Order, planned: Plan, keeper: StateFile, crew: Team) -> bool:
     import torch
 
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.loop import Run, train
 
     about, seed = planned.about, order.seed

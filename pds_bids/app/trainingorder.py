@@ -13,7 +13,7 @@ from pds_bids.app.presets import load_preset, model_config, require_data_table, 
 from pds_bids.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import ModelConfig
+    from pds_bids.models.pdsmodel import ModelConfig
     from pds_bids.training.monitor import Monitor
     from pds_bids.training.pattern_loss import PatternConfig
     from pds_bids.training.recipe import TrainingConfig

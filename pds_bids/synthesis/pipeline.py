@@ -16,9 +16,10 @@ from pds_bids.core.config import SynthesisConfig
 from pds_bids.core.errors import PdsError, TemporaryError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
-from pds_bids.models.checkpoint import Checkpoint, PdsModel, load_checkpoint
+from pds_bids.models.checkpoint import Checkpoint, load_checkpoint
 from pds_bids.models.denoiser import draw
 from pds_bids.models.device import resolve_device
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.synthesis.result import Draws, Synthesised, SynthesisRecord
 
 TOP = 2.0

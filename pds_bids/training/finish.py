@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.models.refine import TISSUES
 from pds_bids.models.wavelet import blocks_to_voxels
 from pds_bids.training.data import Batch, Pairs, make_batch

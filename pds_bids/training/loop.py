@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.microstructure import load_microstructure
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.data import Pairs
 from pds_bids.training.distributed import Team
 from pds_bids.training.feed import Feed

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import Wiring, draw, mean_and_spread
 from pds_bids.models.losses import (
     band_weight,
@@ -21,6 +20,7 @@ from pds_bids.models.losses import (
     voxel_weight,
 )
 from pds_bids.models.microstructure import MicrostructureLoss, seen_tissues
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.models.refine import Refined
 from pds_bids.training.data import Batch
 from pds_bids.training.pattern_loss import PatternLoss

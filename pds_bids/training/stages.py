@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import point_estimate
 from pds_bids.models.microstructure import MicrostructureLoss
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.data import Batch, halved, make_batch
 from pds_bids.training.feed import Feed
 from pds_bids.training.objectives import Draws, denoiser_loss, refiner_loss

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pds_bids.core.errors import TemporaryError, UsageError
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.ema import Ema
 
 FORMAT = "pds-bids-state-1"

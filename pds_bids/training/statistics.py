@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.denoiser import BANDS
 from pds_bids.models.losses import band_weight
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.models.wavelet import HAAR, Transform
 from pds_bids.training.data import Batch
 from pds_bids.training.feed import Feed

@@ -21,8 +21,9 @@ from pds_bids.bids.writing import write_volume
 from pds_bids.core.errors import ParticipantError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
-from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, write_checkpoint
+from pds_bids.models.checkpoint import Checkpoint, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import Covariate, make_batch
 

@@ -36,8 +36,8 @@ from pds_bids.core.config import Config, PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
-from pds_bids.models.checkpoint import ModelConfig, PdsModel
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.prep import source
 from pds_bids.prep.intensity import IntensityScale

@@ -30,8 +30,9 @@ from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.evaluation.comparison import Score
-from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel
+from pds_bids.models.checkpoint import Checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.prep.rois import roi_atlas
 from pds_bids.training.data import PairBank, Sample

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pds_bids.app import modelcard
-from pds_bids.models.checkpoint import ModelConfig, PdsModel, annotate, file_sha256, write_checkpoint
+from pds_bids.models.checkpoint import annotate, file_sha256, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 
 CARD = {

@@ -16,7 +16,7 @@ from pds_bids.app.presets import load_preset
 from pds_bids.app.trainingorder import Order
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training import loop
 from pds_bids.training.data import PairBank, Sample
 from pds_bids.training.pattern_loss import PatternConfig, PatternLoss

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pds_bids.models.checkpoint import ModelConfig, PdsModel
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 
 

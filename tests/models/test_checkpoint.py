@@ -16,10 +16,7 @@ from safetensors.torch import save_file
 from pds_bids.core.errors import UsageError
 from pds_bids.models.checkpoint import (
     FORMAT,
-    ModelConfig,
-    PdsModel,
     annotate,
-    count_parameters,
     file_sha256,
     load_checkpoint,
     resolve,
@@ -27,6 +24,7 @@ from pds_bids.models.checkpoint import (
     write_checkpoint,
 )
 from pds_bids.models.denoiser import N_CONTEXT
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel, count_parameters
 
 BUNDLED = sorted(Path(str(files("pds_bids") / "weights")).glob("*.safetensors"))
 MIB = 2**20

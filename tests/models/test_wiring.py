@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pds_bids.core.modality import Modality
-from pds_bids.models.checkpoint import ModelConfig, PdsModel, load_checkpoint, write_checkpoint
+from pds_bids.models.checkpoint import load_checkpoint, write_checkpoint
 from pds_bids.models.denoiser import BANDS, N_CONTEXT, Wiring, draw, mean_and_spread, point_estimate
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 
 SIZE = (5, 6, 4)
 WIRINGS = pytest.mark.parametrize("wiring", list(Wiring))

@@ -11,9 +11,10 @@ from pds_bids.core.config import SynthesisConfig
 from pds_bids.core.errors import GridMismatch, PdsError, TemporaryError, UsageError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
-from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel, load_checkpoint, write_checkpoint
+from pds_bids.models.checkpoint import Checkpoint, load_checkpoint, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.device import resolve_device
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.synthesis.pipeline import Synthesiser, Wanted
 

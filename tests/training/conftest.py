@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.models.checkpoint import ModelConfig, PdsModel
 from pds_bids.models.denoiser import DenoiserConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import PairBank, Sample
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pds_bids.models.checkpoint import ModelConfig, PdsModel
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.microstructure import MrConfig
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import Sample
 from pds_bids.training.distributed import team

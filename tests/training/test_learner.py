@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pds_bids.core.errors import PdsError
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.microstructure import load_microstructure
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.distributed import Team
 from pds_bids.training.feed import Feed
 from pds_bids.training.learner import Learner

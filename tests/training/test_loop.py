@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pds_bids.core.errors import PdsError, TemporaryError, UsageError
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.microstructure import MrConfig
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.data import make_batch
 from pds_bids.training.distributed import Team
 from pds_bids.training.feed import Feed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pds_bids.app.experiments.kept import Arrays
 from pds_bids.app.experiments.volunteers import Volunteer
 from pds_bids.evaluation.comparison import Interval
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 
 FEWEST = 5
 """People that a verdict needs: of fewer, the bootstrap's intervals are too narrow."""

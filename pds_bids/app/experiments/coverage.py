@@ -14,7 +14,7 @@ from pds_bids.app.methods import Outputs, refined
 from pds_bids.core.modality import Modality
 from pds_bids.evaluation.comparison import interval
 from pds_bids.evaluation.metrics import coverage
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.models.refine import TISSUES
 
 LEVELS = (0.5, 0.8, 0.9)

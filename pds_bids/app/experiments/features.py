@@ -24,7 +24,8 @@ from pds_bids.core.volume import MODEL_GRID
 
 if TYPE_CHECKING:
     from pds_bids.core.rois import RoiAtlas
-    from pds_bids.models.checkpoint import Checkpoint, PdsModel
+    from pds_bids.models.checkpoint import Checkpoint
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Pairs
 
 VIEWS = ("source", "target", "synthetic", "template")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import Checkpoint, PdsModel
+    from pds_bids.models.checkpoint import Checkpoint
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.stages import Objective
 
 LEARNING_RATE = 1e-4

@@ -23,8 +23,8 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.evaluation.comparison import Interval, interval, interval_of
 from pds_bids.evaluation.drift import along, between_people_sd, slope
-from pds_bids.models.checkpoint import PdsModel
 from pds_bids.models.pattern import PatternValues
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.pattern import roi_means
 
 Floats = NDArray[np.floating]

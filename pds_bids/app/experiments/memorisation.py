@@ -20,7 +20,8 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 from pds_bids.evaluation.comparison import interval
 from pds_bids.evaluation.memorisation import correlations, neighbours
-from pds_bids.models.checkpoint import Checkpoint, PdsModel
+from pds_bids.models.checkpoint import Checkpoint
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.data import PairBank, Sample, make_batch
 
 BLOCK = 4

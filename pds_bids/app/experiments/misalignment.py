@@ -20,7 +20,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.evaluation.comparison import interval
 from pds_bids.evaluation.metrics import Array
 from pds_bids.evaluation.misalignment import displaced, distortion, rotation, shift
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 
 Move = Callable[[NDArray[np.bool_], np.random.Generator], Array]
 """Brain mask to a displacement in mm, (3, X, Y, Z) or (3, 1, 1, 1)."""

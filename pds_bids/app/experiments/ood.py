@@ -15,7 +15,7 @@ from pds_bids.app.experiments.volunteers import PLAIN, Volunteer, source_batch
 from pds_bids.core.modality import Modality
 from pds_bids.evaluation.comparison import interval
 from pds_bids.evaluation.detection import auroc_interval
-from pds_bids.models.checkpoint import PdsModel
+from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.simulation.variants import VARIANTS
 from pds_bids.training.data import Sample
 

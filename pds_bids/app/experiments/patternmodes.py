@@ -11,8 +11,8 @@ from pds_bids.app.experiments.finetuning import LEARNING_RATE
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import PdsModel
     from pds_bids.models.pattern import PatternValues
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Pairs
     from pds_bids.training.pattern_loss import Mode
     from pds_bids.training.stages import DenoiserObjective

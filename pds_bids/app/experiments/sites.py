@@ -20,7 +20,8 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import Checkpoint, PdsModel
+    from pds_bids.models.checkpoint import Checkpoint
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import Pairs, Sample
     from pds_bids.training.stages import RefinerObjective
 

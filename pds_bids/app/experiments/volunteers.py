@@ -15,7 +15,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from pds_bids.models.checkpoint import PdsModel
+    from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.simulation.disease import Person
     from pds_bids.simulation.pairs import Pair
     from pds_bids.training.data import Batch, Sample

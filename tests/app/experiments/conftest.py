@@ -10,9 +10,10 @@ import torch
 
 from pds_bids.core.rois import RoiAtlas, RoiGroup
 from pds_bids.core.volume import MODEL_GRID
-from pds_bids.models.checkpoint import Checkpoint, ModelConfig, PdsModel
+from pds_bids.models.checkpoint import Checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
 from pds_bids.models.pattern import PatternValues
+from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import PairBank, Sample
 
