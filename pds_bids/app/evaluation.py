@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -145,15 +144,14 @@ def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = 
     with _folder(work) as folder:
         panel = _panel(plan, origin, checkpoints, folder)
         place = folder / f"scores-{fingerprint([panel.name, plan.seed])}"
-        start = time.monotonic()
         visits = list(scored(panel.test, _contestants(plan, checkpoints, panel), plan.seed, place))
-        seconds = (time.monotonic() - start) / len(panel.test)
         maps = write_error_maps(panel.test, checkpoints[plan.model], out, place)
     scores = one_a_subject(visits)
     rows = compare(scores, MAIN, plan.seed)
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
     settings = asdict(plan) | panel.about | {"main": MAIN, "device": where}
+    seconds = sum(score.seconds for score in visits) / len(panel.test)
     about = provenance(settings, checkpoints) | {"seconds_per_subject": round(seconds, 1)}
     about |= asdict(_result(rows, scores, maps, plan.seed)) | {"rows": rows}
     write_json(out.with_suffix(".json"), about)

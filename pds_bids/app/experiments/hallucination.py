@@ -33,6 +33,9 @@ CIRCUMSTANCES = (PLAIN, *LESIONS)
 
 TRUTH, MADE, TEMPLATE = range(3)
 
+ADDED = "what "
+"""Begins the name of a row of differences in the same people."""
+
 
 def known_pattern(model: PdsModel) -> PatternValues:
     """What the model knows of the disease.
@@ -116,24 +119,27 @@ class Deviations:
         return interval(values, self.measured.anatomy[who], self.measured.seed)
 
     def drifts(self) -> list[dict[str, Any]]:
-        """A row for each group, and for what each lesion adds in the same people."""
-        drift_CN = [along(self.between(MADE, TRUTH, c), self.d_R) for c in range(len(CIRCUMSTANCES))]
-        true_CN = [along(self.between(TRUTH, TEMPLATE, c), self.d_R) for c in range(len(CIRCUMSTANCES))]
+        """A row for each group, and for what each lesion adds in the same people: where output and truth lie
+        along the pattern, from the template on, and the difference.
+        """
+        at = {
+            name: [along(self.between(which, TEMPLATE, c), self.d_R) for c in range(len(CIRCUMSTANCES))]
+            for name, which in (("output", MADE), ("truth", TRUTH))
+        }
         who = {kind: self.measured.kind == kind for kind in KINDS}
-        rows = {kind: (drift_CN[0][own], true_CN[0][own], own) for kind, own in who.items() if own.any()}
-        for c, lesion in enumerate(LESIONS, start=1):
-            own = np.isfinite(drift_CN[c])
-            drift, true = ((values[c] - values[0])[own] for values in (drift_CN, true_CN))
-            rows[f"what {lesion} adds, healthy"] = drift, true, own
-        return [
-            {
-                "people": name,
-                "n": int(own.sum()),
-                "drift": shown(self.interval(drift, own)),
-                "truth": shown(self.interval(true, own)),
-            }
-            for name, (drift, true, own) in rows.items()
+        rows = [
+            self._row(k, own, {n: by_c[0] for n, by_c in at.items()}) for k, own in who.items() if own.any()
         ]
+        for c, lesion in enumerate(LESIONS, start=1):
+            added = {name: by_circumstance[c] - by_circumstance[0] for name, by_circumstance in at.items()}
+            own = np.isfinite(added["output"])
+            rows.append(self._row(f"{ADDED}{lesion} adds, healthy", own, added))
+        return rows
+
+    def _row(self, people: str, own: NDArray[np.bool_], at: Mapping[str, Floats]) -> dict[str, Any]:
+        values = {"drift": at["output"] - at["truth"], **at}
+        intervals = {name: shown(self.interval(v[own], own)) for name, v in values.items()}
+        return {"people": people, "n": int(own.sum()), **intervals}
 
     def slopes(self) -> dict[str, Interval | None]:
         """Of synthesised on true deviations from the template: 1 is faithful, 0 always the mean."""
@@ -149,20 +155,20 @@ class Deviations:
 def _findings(
     modality: Modality, rows: Sequence[Mapping[str, Any]], slopes: Mapping[str, Interval | None]
 ) -> list[str]:
-    def verdict(n: int, drift: Sequence[float]) -> str:
-        if n < FEWEST:
-            return f"{n} people are too few to tell of a drift"
-        if drift[1] <= 0 <= drift[2]:
-            return "no drift is seen along the pattern of the disease"
-        return f"outputs drift {'toward' if drift[0] > 0 else 'away from'} the pattern of the disease"
+    def verdict(row: Mapping[str, Any]) -> str:
+        added = row["people"].startswith(ADDED)
+        value, what = row["output" if added else "drift"], "move" if added else "drift"
+        if row["n"] < FEWEST:
+            said = f"{row['n']} people are too few to tell of a drift"
+        elif value[1] <= 0 <= value[2]:
+            said = f"outputs do not {what} along the pattern of the disease"
+        else:
+            said = f"outputs {what} {'toward' if value[0] > 0 else 'away from'} the pattern of the disease"
+        beside = f"; the truth by {text(row['truth'])}" if added else ""
+        return f"{modality.value}, {row['people']}: {said} (by {text(value)}{beside}; 1 is all of it)."
 
     return [
-        *(
-            f"{modality.value}, {row['people']}: {verdict(row['n'], row['drift'])} "
-            f"({text(row['drift'])}; 1 is all of it)."
-            for row in rows
-            if row["drift"]
-        ),
+        *(verdict(row) for row in rows if row["drift"]),
         *(
             f"{modality.value}: slope of synthesised on true deviations, {name}: {text(value)}."
             for name, value in slopes.items()

@@ -125,7 +125,8 @@ def answer(measured: Measured, model: PdsModel) -> Answer:
         }
         for name, values in cases.items():
             flagged = np.where(np.isnan(values), np.nan, values > limit)
-            told = auroc_interval(usual.get(name, plain), values, measured.anatomy, measured.seed)
+            same_people = np.where(np.isnan(values), np.nan, plain)
+            told = auroc_interval(usual.get(name, same_people), values, measured.anatomy, measured.seed)
             rows.append(
                 {
                     "source": modality.value,

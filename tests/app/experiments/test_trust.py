@@ -126,6 +126,16 @@ def test_only_those_who_are_challenged_and_what_changed_are_scored(
     assert len(rows) == len(Modality) * (2 + 3)
 
 
+def test_a_challenge_that_changes_nothing_is_not_told(people: list[Volunteer], model: PdsModel) -> None:
+    scores = np.full((len(people), len(Modality), 1 + len(ood.CHALLENGES)), np.nan)
+    scores[:, :, 0] = np.arange(len(people))[:, None]
+    scores[-2:] = scores[-2:, :, :1]  # those who are challenged happen to score highest
+
+    rows = ood.answer(Measured.of(people, [{"scores": own} for own in scores], 0), model).tables
+    (told,) = rows.values()
+    assert {row["AUROC"][0] for row in told if row["unusual"] in ood.CHALLENGES} == {0.5}
+
+
 def roi_record(truth: float, drift: float, d: np.ndarray, sign: float) -> dict[str, Any]:
     """Somebody who has so much of the pattern, and an output that has so much more.
 
@@ -154,6 +164,20 @@ def test_a_hallucinated_pattern_is_seen_and_a_faithful_one_is_not(
 
     assert drifts("healthy", 0) == [0, 0, 0, 0]
     assert drifts("healthy", 0.8) == pytest.approx([0.8, 0, 0, 0])
+
+
+def test_an_output_that_stays_does_not_move_because_its_truth_does(
+    people: list[Volunteer], model: PdsModel
+) -> None:
+    d = hallucination.known_pattern(model).d_MR[0]
+    records = [roi_record(0, 0, d, 1 - 2 * person.anatomy) for person in people]
+    for record in records:
+        record["rois"][:, 1:, hallucination.TRUTH] -= 0.1 * d
+    found = hallucination.answer(Measured.of(people, records, seed=0), model)
+
+    (row, _) = [r for r in found.tables["Drift toward the pattern of the disease"] if r["n"] == 8][:2]
+    assert (row["output"][0], row["truth"][0], row["drift"][0]) == pytest.approx((0, -1, 1))
+    assert not [sentence for sentence in found.findings if "adds" in sentence and "toward" in sentence]
 
 
 def test_roi_means_are_of_the_circumstances_that_there_are(people: list[Volunteer]) -> None:
