@@ -28,7 +28,11 @@ def main(jobs: str, *args: str) -> int:
     ) as cluster:
         cluster.adapt(minimum_jobs=int(jobs), maximum_jobs=int(jobs))
         command = [sys.executable, "-m", "pds_bids", *args[:2], "participant", *args[2:]]
-        return subprocess.run([*command, "--scheduler", cluster.scheduler_address], check=False).returncode
+        with subprocess.Popen([*command, "--scheduler", cluster.scheduler_address]) as run:
+            try:
+                return run.wait()
+            except KeyboardInterrupt:  # which the run has received, too; its workers stay until it ends
+                return run.wait()
 
 
 if __name__ == "__main__":  # workers import this file

@@ -6,11 +6,12 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pds_bids import __version__
@@ -73,6 +74,10 @@ def cluster_crew(scheduler: str) -> Iterator[Crew]:
 
         try:
             yield Crew(submit, steps, (KilledWorker,))
+        except CancelledError as error:
+            raise TemporaryError(
+                f"--scheduler {scheduler}: was lost; start it, and run the same command again to resume"
+            ) from error
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"--scheduler {scheduler}: its Python has no {error.name}; start scheduler and workers in "
@@ -106,16 +111,22 @@ def _connected(scheduler: str) -> Iterator[Client]:
 
 def offering(client: Client, resource: str) -> set[str]:
     """Addresses of the workers that offer a resource."""
-    theirs = client.scheduler_info(n_workers=-1)["workers"]
-    return {address for address, worker in theirs.items() if worker["resources"].get(resource)}
+    return {address for address, worker in _workers(client).items() if worker["resources"].get(resource)}
+
+
+def _workers(client: Client) -> dict[str, Any]:
+    """By address. Asked of the scheduler: what the client remembers of them, its own thread overwrites."""
+    scheduler: Any = client.scheduler
+    theirs: dict[str, Any] = client.sync(scheduler.identity, n_workers=-1)["workers"]
+    return theirs
 
 
 def _await_workers(client: Client) -> None:
     """What workers offer is known when the first one is there."""
-    if not client.scheduler_info(n_workers=-1)["workers"]:
+    if not _workers(client):
         logger.warning("the cluster has no worker yet; waiting for one")
         client.wait_for_workers(1)
-    theirs = client.scheduler_info(n_workers=-1)["workers"].values()
+    theirs = _workers(client).values()
     if any(worker["nthreads"] > 1 and not worker["resources"].get(GPU) for worker in theirs):
         logger.warning(
             "a worker does one visit at a time, however many threads it has; start as many workers as there "

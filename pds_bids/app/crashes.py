@@ -52,7 +52,7 @@ def record_crash(config: Config, visit: Visit, log: Path, step: str, error: Exce
 def _show(config: Config, visit: Visit, crash: Crash) -> None:
     """On the visit's page, unless an earlier run completed the visit: those outputs keep theirs."""
     out = config.output_dir
-    with visit_lock(out, visit.subject, visit.session):
+    with visit_lock(out, visit.subject, visit.session, patience_s=0):
         if not marker_path(out, visit.subject, visit.session).exists():
             write_page(out, visit, visit_page(config, visit, [], [], crash))
 

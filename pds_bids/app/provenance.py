@@ -8,7 +8,7 @@ import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,10 @@ def outcome_settings(config: Config) -> dict[str, Any]:
 
 
 def settings_toml(config: Config) -> str:
-    """The configuration as TOML."""
+    """The configuration as TOML, less a cluster that is gone when somebody reads it back."""
     import tomli_w
 
-    return tomli_w.dumps(settings(config))
+    return tomli_w.dumps(settings(replace(config, run=replace(config.run, scheduler=None))))
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "visit-"
@@ -27,7 +27,7 @@ def scratch_of_visit(work_dir: Path) -> Iterator[Path]:
 def remove_leftovers(work_dir: Path) -> None:
     """Delete the folders of visits whose run was killed; other runs' and other people's files stay."""
     for mark in work_dir.glob(f"{PREFIX}*/{IN_USE}"):
-        with mark.open("a") as stream:
+        with suppress(FileNotFoundError), mark.open("r+") as stream:  # another run may end meanwhile
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -46,8 +46,14 @@ class SharedSynthesiser(Synthesiser):
 
 
 def load_shared(config: SynthesisConfig) -> Synthesiser:
-    """The networks that a configuration names, kept on the CPU where only others offer the GPU it names."""
-    elsewhere = config.device.startswith("cuda") and _others_offer_gpu()
+    """The networks that a configuration names, kept on the CPU where others offer the GPU for them.
+
+    A GPU that is asked for by name may be that of a worker who is still to come, or to come back.
+    """
+    import torch
+
+    absent = config.device.startswith("cuda") and not torch.cuda.is_available()
+    elsewhere = config.device != "cpu" and (absent or _others_offer_gpu())
     loaded = load_synthesiser(replace(config, device="cpu") if elsewhere else config)
     return loaded if config.device == "cpu" else SharedSynthesiser(loaded.checkpoint, loaded.device)
 
@@ -89,4 +95,5 @@ _loading = threading.Lock()
 @cache
 def _together(config: SynthesisConfig) -> Together[Wanted, Synthesised]:
     synthesiser = load_synthesiser(config)
-    return Together(lambda wanted: synthesiser.synthesise_all(wanted, config), MOST_AT_ONCE)
+    most = 1 if synthesiser.device == "cpu" else MOST_AT_ONCE
+    return Together(lambda wanted: synthesiser.synthesise_all(wanted, config), most)

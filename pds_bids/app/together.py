@@ -44,9 +44,10 @@ class Together(Generic[Asked, Answer]):
         except Exception as error:
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
-                return
-            for one in batch:  # the fault is one's, or all of them are too much for the memory
-                self._settle([one])
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
                 future.set_result(answer)
+        # The fault is one's, or all of them are too much for the memory, which the error held until here.
+        for one in batch:
+            if not one[1].done():
+                self._settle([one])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pds_bids.bids.discovery import visit_folder
-from pds_bids.core.errors import ParticipantError
+from pds_bids.core.errors import CannotWriteError, ParticipantError
 
 PATIENCE_S = 600.0
 """Longer than most visits take, and than a file server takes to notice that a lock's holder died."""
@@ -37,6 +37,8 @@ def visit_lock(
     ------
     ParticipantError
         If another run still holds it then.
+    CannotWriteError
+        If the file system knows no locks.
     """
     folder = visit_folder(out, subject, session)
     path = folder / "log" / "lock"
@@ -61,4 +63,9 @@ def _locked(stream: TextIO) -> bool:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise CannotWriteError(
+            f"{stream.name}: cannot be locked ({error}); mount that file system with flock, or use another "
+            "output folder"
+        ) from error
     return True

@@ -257,7 +257,7 @@ def test_a_visit_goes_on_by_itself_when_the_last_gpu_is_lost(cluster_of, synthes
         client.retire_workers(names=[1])
         assert job.result() == "made"
         busy.cancel()
-    assert syntheses == [(0, "auto")]
+    assert syntheses == [(0, "cpu")]
 
 
 @pytest.mark.slow

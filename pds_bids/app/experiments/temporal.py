@@ -211,7 +211,7 @@ def _enough(modality: Modality, rows: Sequence[dict[str, Any]]) -> str:
             few = comparison.partition(" against")[0]
             return (
                 f"{modality.full_name}: the {few} volumes are enough (n = {len(visits)}): in every visit, "
-                f"what is synthesised from them differs from that of all by no more than odd from even volumes."
+                f"what is made of them differs from that of all by no more than odd from even volumes."
             )
     return f"{modality.full_name}: no number of volumes came, in every visit, as near to all as odd to even."
 
