@@ -1,4 +1,4 @@
-"""Does memory grow over a long run? The sentence of docs/outputs.rst, from the table of benchmarks/memory.py.
+"""Does memory grow over a long run? The sentence of docs/faq.rst, from the table of benchmarks/memory.py.
 
 Usage::
 
