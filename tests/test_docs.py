@@ -40,12 +40,21 @@ def test_charts_are_up_to_date(results):
         assert path.read_text(encoding="utf-8").endswith(digest), f"{path.name}: run docs/scripts/results.py"
 
 
-def test_every_decibel_in_the_prose_of_the_results_is_checked(results):
-    text = (DOCS / "results.rst").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        ("results", r"(\d+\.\d+) dB"),
+        ("experiments", r"(\d+\.\d+) dB"),
+        ("experiments", r"\b(\d+\.\d\d+)\b"),
+        ("trust", r"\b(\d+\.\d\d+)\b"),
+    ],
+)
+def test_numbers_in_prose_are_checked(results, page, number):
+    text = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
     prose = results.CHECK.sub("", results.BLOCK.sub("", text))
     checked = {check["said"].lstrip("-") for check in results.CHECK.finditer(text)}
     assert checked
-    assert set(re.findall(r"(\d+\.\d+) dB", prose)) <= checked
+    assert set(re.findall(number, prose)) <= checked
 
 
 @pytest.fixture
