@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -76,12 +77,18 @@ def settle(config: Config) -> None:
 def record(
     config: Config, visit: Visit, run_id: str, status: Status, message: str, seconds: float = 0.0
 ) -> Result:
-    """Write down how a visit ended."""
+    """Write down how a visit ended.
+
+    What this very run completed before the news of it was lost with a worker is told as it was told then.
+    """
+    log = log_folder(config, visit, run_id)
+    told = log / "status.json"
+    if status == "already-complete" and told.is_file():
+        return Result(**json.loads(told.read_text(encoding="utf-8")))
     text = "; ".join(filter(None, [message, *_left_out(visit)]))
     missing = [modality.value for modality in sorted(visit.missing)]
     result = Result(visit.label, status, text, round(seconds, 1), now().isoformat(), missing)
-    log = log_folder(config, visit, run_id)
-    write_json(log / "status.json", asdict(result))
+    write_json(told, asdict(result))
     write_text(log / SETTINGS, settings_toml(config))
     return result
 
