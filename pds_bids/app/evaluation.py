@@ -126,6 +126,7 @@ def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = 
     UsageError
         If the plan contradicts itself, a model has seen who tests it, or `out` is the name of its JSON.
     """
+    import numpy as np
     import torch
 
     from pds_bids.evaluation.comparison import compare, means_table, one_a_subject, subjects_table
@@ -151,7 +152,7 @@ def run(plan: Plan, origin: Origin, out: Path, device: str, work: Path | None = 
     write_text(out.with_name(f"{out.stem}_subjects.tsv"), subjects_table(scores))
     write_text(out, table := means_table(rows))
     settings = asdict(plan) | panel.about | {"main": MAIN, "device": where}
-    seconds = sum(score.seconds for score in visits) / len(panel.test)
+    seconds = float(np.nansum([score.seconds for score in visits])) / len(panel.test)
     about = provenance(settings, checkpoints) | {"seconds_per_subject": round(seconds, 1)}
     about |= asdict(_result(rows, scores, maps, plan.seed)) | {"rows": rows}
     write_json(out.with_suffix(".json"), about)
