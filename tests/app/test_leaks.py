@@ -150,7 +150,7 @@ def prepared_from(reduced: Reduced, *_: Any, **__: Any) -> Prepared:
     data = reduced.volume.data
     model, mask = volume(data, MODEL_SPACE), volume(data > 0, MODEL_SPACE)
     alignment = Alignment(reduced.volume.grid, np.eye(4))
-    return Prepared(reduced.volume, volume(data > 0), model, mask, None, alignment, {}, ())
+    return Prepared(reduced.volume, volume(data > 0), model, mask, None, alignment, {"alignment": {}}, ())
 
 
 @dataclass
