@@ -49,9 +49,7 @@ def test_every_setting_is_read_back(configured, every_setting, tmp_path):
     file = tmp_path / "pds-bids.toml"
     file.write_text(settings_toml(config))
 
-    alone = replace(
-        config, run=replace(config.run, scheduler=None)
-    )  # which is gone later
+    alone = replace(config, run=replace(config.run, scheduler=None))  # which is gone later
     assert configured("--config-file", file) == alone
 
 
