@@ -10,6 +10,8 @@ from pds_bids.app.experiments import ablation, diagnosis, pattern, sites, suite,
 from pds_bids.app.experiments.setting import Result, Setting, write_record
 from pds_bids.app.experiments.sizes import FULL, QUICK
 from pds_bids.app.experiments.study import load_study
+from pds_bids.evaluation.diagnosis import LEAST_IN_CLASS
+from pds_bids.training.data import GROUPS
 
 ASKED = (ablation, diagnosis, pattern, sites, temporal, trust)
 
@@ -49,6 +51,11 @@ def test_series_are_left_out_without_a_dataset(asked: dict[str, object], tmp_pat
     suite.run(suite.Plan(), tmp_path, Setting(tmp_path / "all.json"))
 
     assert set(asked) == set(FULL)
+
+
+def test_quick_diagnoses_are_of_people_enough_to_learn_from() -> None:
+    for experiment in ("diagnosis", "pattern"):
+        assert QUICK[experiment] >= len(GROUPS) * LEAST_IN_CLASS
 
 
 def test_studies_that_it_names_are_bundled() -> None:
