@@ -13,18 +13,21 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.measure import Cost, Row, cost, probe_cost, run, spread
 
-CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "BOLD with T1w": ("bids_real/sub-01", ("anat", "func")),
-    "DWI, no T1w": ("bids_single/sub-d03", ("dwi",)),
+CASES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "BOLD with T1w": ("bids_real/sub-01", ("anat", "func"), ()),
+    "BOLD, no T1w": ("bids_real/sub-01", ("func",), ()),
+    "BOLD, no T1w, --low-mem": ("bids_real/sub-01", ("func",), ("--low-mem",)),
+    "DWI, no T1w": ("bids_single/sub-d03", ("dwi",), ()),
 }
-"""Subject, and the data types that are shown: the other modality is missing."""
+"""Subject, the data types that are shown (the other modality is missing), and options."""
 
 
 def participant(bids: str, account: str, *options: str) -> Cost:
@@ -67,20 +70,20 @@ def counted_ants() -> Iterator[dict[str, list[Cost]]]:
 
         return call
 
-    originals = {name: getattr(ants, name) for name in ("registration", "apply_transforms")}
-    originals["n4_bias_field_correction"] = ants.n4_bias_field_correction
-    names: Mapping[str, Callable[..., str]] = {
-        "registration": registration_name,
-        "apply_transforms": lambda *_: "resampling",
-        "n4_bias_field_correction": lambda *_: "N4",
+    def library(name: str) -> Callable[..., Any]:
+        return counting(found(name), lambda *_: "composite transforms")
+
+    found = ants.internal.get_lib_fn
+    counted = {
+        "registration": counting(ants.registration, registration_name),
+        "apply_transforms": counting(ants.apply_transforms, lambda *_: "resampling"),
+        "n4_bias_field_correction": counting(ants.n4_bias_field_correction, lambda *_: "N4"),
     }
-    for name, function in originals.items():
-        setattr(ants, name, counting(function, names[name]))
-    try:
+    with ExitStack() as patches:
+        for name, function in counted.items():
+            patches.enter_context(patch.object(ants, name, function))
+        patches.enter_context(patch.object(ants.internal, "get_lib_fn", library))
         yield calls
-    finally:
-        for name, function in originals.items():
-            setattr(ants, name, function)
 
 
 def registration_name(arguments: Sequence[object], *_: object) -> str:
@@ -98,8 +101,8 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     whole: list[Row] = []
     parts: list[Row] = []
     for case in arguments.cases:
-        subject, datatypes = CASES[case]
-        runs = [one_run(arguments.scans / subject, datatypes) for _ in range(arguments.rounds)]
+        subject, datatypes, options = CASES[case]
+        runs = [one_run(arguments.scans / subject, datatypes, *options) for _ in range(arguments.rounds)]
         for total, inside in runs:
             sys.stderr.write(f"{case}: {total} {inside}\n")
         whole.append(summary(case, runs))

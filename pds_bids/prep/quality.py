@@ -99,8 +99,9 @@ def overlap(mask: Volume, to_model: Matrix) -> float:
 
 def filled_grid(reference: Volume) -> Grid:
     """The field of view without the slices of zeros at its edges."""
-    filled = np.argwhere(reference.data > 0)
-    first, last = filled.min(axis=0), filled.max(axis=0)
+    filled = reference.data > 0
+    slices = [np.flatnonzero(filled.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    first, last = np.array([(where[0], where[-1]) for where in slices]).T
     affine = reference.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ first
     x, y, z = (int(n) for n in last - first + 1)
