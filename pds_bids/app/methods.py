@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pds_bids.core.config import Sampler
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,6 +26,7 @@ class Sampling(NamedTuple):
 
     draws: int = 4
     steps: int = 8
+    sampler: Sampler = Sampler.DDIM
 
 
 SAMPLING = Sampling()
@@ -152,11 +155,14 @@ class Outputs:
 
         from pds_bids.models.denoiser import draw
 
-        bands, batch, (n, steps) = self.model.subbands.split(self.batch.images), self.batch, self.sampling
+        batch, (n, steps, sampler) = self.batch, self.sampling
+        bands = self.model.subbands.split(batch.images)
         noise = torch.randn((n, *bands.shape), generator=torch.Generator().manual_seed(self.case.seed))
         with torch.inference_mode():
             context = self.model.context(batch.t1w, batch.has_t1w)
-            drawn = draw(self.model.denoiser, bands, batch.target, context, noise.to(bands.device), steps)
+            drawn = draw(
+                self.model.denoiser, bands, batch.target, context, noise.to(bands.device), steps, sampler
+            )
             return relative(self.model.subbands.merge_one(drawn[:, 0], batch.target)[:, 0])
 
 

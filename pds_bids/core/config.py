@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +69,13 @@ class PrepConfig:
     seed: int = 0
     sloppy: bool = False
     low_mem: bool = False
+
+
+class Sampler(StrEnum):
+    """How a diffusion model's ODE from noise to an image is solved."""
+
+    DDIM = "ddim"
+    DPM = "dpm++"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pds_bids.core.config import Sampler
 from pds_bids.core.modality import Modality
 from pds_bids.models.blocks import TimeEmbedding, UNet
 from pds_bids.models.pattern import N_PLACES
-from pds_bids.models.schedule import ClippedCosineEps, CosineV, Schedule, ddim
+from pds_bids.models.schedule import ClippedCosineEps, CosineV, Schedule, sample
 from pds_bids.models.wavelet import HAAR, Transform
 
 BANDS = 8
@@ -186,6 +187,7 @@ def draw(
     context_BCXYZ: Tensor,
     noise_DBMKXYZ: Tensor,
     steps: int,
+    sampler: Sampler = Sampler.DDIM,
 ) -> Tensor:
     """D draws of the target, all of them sampled as one batch.
 
@@ -195,8 +197,8 @@ def draw(
         As for `point_estimate`.
     noise_DBMKXYZ
         Standard normal: what each draw starts from.
-    steps
-        Of the sampler.
+    steps, sampler
+        How each is sampled.
 
     Returns
     -------
@@ -217,9 +219,9 @@ def draw(
         return denoiser(x_u, u[:, None].expand(bands.shape[:2]), context).float()
 
     if denoiser.wiring is Wiring.JOINT:
-        samples = ddim(denoiser.schedule, jointly, noise, steps)[rows, target]
+        samples = sample(denoiser.schedule, jointly, noise, steps, sampler)[rows, target]
     else:
-        samples = ddim(denoiser.schedule, given_the_source, noise[rows, target], steps)
+        samples = sample(denoiser.schedule, given_the_source, noise[rows, target], steps, sampler)
     return samples.unflatten(0, (n_draws, size))
 
 

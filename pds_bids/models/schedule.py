@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pds_bids.core.config import Sampler
+
 
 class Schedule(ABC):
     """How much noise there is at a time, and what is predicted of it.
@@ -118,10 +120,17 @@ class ClippedCosineEps(Schedule):
         return [k / steps for k in range(steps - 1, 0, -1)]
 
 
-def ddim(
-    schedule: Schedule, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int
+def sample(
+    schedule: Schedule,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    steps: int,
+    sampler: Sampler = Sampler.DDIM,
 ) -> Tensor:
-    """Deterministic DDIM (Song 2021, eta = 0).
+    """Deterministic DDIM (Song 2021, eta = 0), or DPM-Solver++(2M) (Lu 2022).
+
+    The second takes x_0 on along the line through the last two estimates, save in its first and its last
+    step, where half the logarithm of the signal-to-noise ratio is infinite.
 
     Parameters
     ----------
@@ -138,8 +147,24 @@ def ddim(
         x_0, shaped as `noise`.
     """
     x, times = noise, schedule.times(steps)
+    before: tuple[float, Tensor] | None = None
     for now, then in zip(times, [*times[1:], 0.0], strict=True):
         u = torch.full((noise.shape[0],), now, device=noise.device)
         x0, eps = schedule.solve(x, predict(x, u), u)
-        x = schedule.noised(x0, eps, torch.full_like(u, then))
+        estimate = x0
+        if sampler is Sampler.DPM and before is not None and then > 0:
+            earlier, last = before
+            weight = 0.5 * _log_snr(schedule, now, then) / _log_snr(schedule, earlier, now)
+            alpha, sigma = schedule.amplitudes(u, x)
+            estimate = x0 + weight * (x0 - last)
+            eps = (x - alpha * estimate) / sigma
+        before = now, x0
+        x = schedule.noised(estimate, eps, torch.full_like(u, then))
     return x
+
+
+def _log_snr(schedule: Schedule, now: float, then: float) -> float:
+    """How much half the logarithm of the signal-to-noise ratio grows from one time to another."""
+    alpha, sigma = schedule.alpha_sigma(torch.tensor([now, then], dtype=torch.float64))
+    at_now, at_then = (alpha.log() - sigma.log()).tolist()
+    return float(at_then - at_now)

@@ -11,9 +11,10 @@ from typing import Any
 
 from pds_bids.app.methods import KINDS, SAMPLING, Sampling
 from pds_bids.app.presets import load_preset, training_config
+from pds_bids.core.config import Sampler
 from pds_bids.core.errors import UsageError
 
-ROW = ("name", "kind", "draws", "steps", "preset", "change")
+ROW = ("name", "kind", "draws", "steps", "sampler", "preset", "change")
 STUDY = ("preset", "common", "row")
 
 
@@ -69,10 +70,16 @@ def _row(study: str, tables: Mapping[str, Any], row: Mapping[str, Any]) -> Row:
     kind = row.get("kind", "refined")
     if "name" not in row or kind not in KINDS:
         raise UsageError(f"{where}: needs a name, and a kind of {', '.join(KINDS)}")
-    sampling = Sampling(row.get("draws", SAMPLING.draws), row.get("steps", SAMPLING.steps))
-    if min(sampling) < 1 or (kind == "draws" and sampling.draws < 2):
+    return Row(row["name"], kind, _sampling(where, row, kind), _recipe(where, tables, row))
+
+
+def _sampling(where: str, row: Mapping[str, Any], kind: str) -> Sampling:
+    draws, steps, sampler = (row.get(name, default) for name, default in SAMPLING._asdict().items())
+    if min(draws, steps) < 1 or (kind == "draws" and draws < 2):
         raise UsageError(f"{where}: draws and steps are 1 at least, and a mean is of 2 draws or more")
-    return Row(row["name"], kind, sampling, _recipe(where, tables, row))
+    if sampler not in list(Sampler):
+        raise UsageError(f"{where}: there is no sampler {sampler!r}, there are {', '.join(Sampler)}")
+    return Sampling(draws, steps, Sampler(sampler))
 
 
 def _recipe(where: str, tables: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def test_a_row_changes_a_preset_and_the_common_part_of_all(tmp_path: Path) -> No
         "batch_size": 1, "coarse_batch_size": 1, "coarse": 0.6, "regression": 0.2, "steps": 2
     }  # fmt: skip
     assert second.recipe == {**first.recipe, "pattern": {"mode": "off"}}
-    assert (second.kind, second.sampling) == ("draws", (4, 3))
+    assert (second.kind, second.sampling) == ("draws", (4, 3, "ddim"))
 
 
 def test_without_a_preset_the_given_model_is_scored(tmp_path: Path) -> None:
@@ -75,6 +75,7 @@ def test_without_a_preset_the_given_model_is_scored(tmp_path: Path) -> None:
         ("preset = 'tiny'\n[[row]]\nname = 'a'\n", "give its stages steps"),
         ("preset = 'huge'\n[[row]]\nname = 'a'\n", "neither a bundled preset"),
         ("[[row]]\nname = 'a'\nkind = 'draws'\ndraws = 1\n", "mean is of 2 draws"),
+        ("[[row]]\nname = 'a'\nsampler = 'euler'\n", "no sampler 'euler', there are ddim, dpm++"),
         (f"preset = 'tiny'\n{STEPS}[[row]]\nname = 'a'\nchange.training.step = 1\n", "step"),
         ("[[row]\n", "neither a bundled study (ablations, quick, rivals, sampling) nor"),
     ],
