@@ -61,7 +61,11 @@ def step(stage: str, folder: str, device: str, batch: str) -> Cost:
 
 
 def data(stage: str, folder: str, device: str, batch: str) -> Cost:
-    """What the network waits for: a batch read, augmented, and moved to the device."""
+    """A batch read, augmented, and moved to the device.
+
+    On a CPU the network waits for it. For an accelerator threads make it meanwhile, and this is what they
+    take for each: the network waits where that is more than a step.
+    """
     feed = _objective(stage, folder, device, batch).feed
     feed.batch(0, int(batch), range(int(batch)))
 
@@ -79,7 +83,7 @@ def _objective(stage: str, folder: str, device: str, batch: str) -> Objective:
     from pds_bids.models.microstructure import load_microstructure
     from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import PairBank
-    from pds_bids.training.feed import Feed
+    from pds_bids.training.feed import EagerFeed, Feed
     from pds_bids.training.stages import DenoiserObjective, RefinerObjective
 
     tables = load_preset("base")
@@ -88,7 +92,8 @@ def _objective(stage: str, folder: str, device: str, batch: str) -> Objective:
     model = PdsModel(model_config(tables["model"])).to(device)
     for network in (model.denoiser, model.refiner):
         network.to(memory_format=torch.channels_last_3d)
-    feed = Feed(PairBank.load(Path(folder)), 0, stage, device)
+    kind = Feed if device == "cpu" else EagerFeed
+    feed = kind(PairBank.load(Path(folder)), 0, stage, device)
     if stage == "denoiser":
         return DenoiserObjective(model, feed, stages[stage], None)
     return RefinerObjective(model, feed, stages[stage], load_microstructure(recipe.mr))

@@ -5,7 +5,9 @@ So a resumed training goes on as if it had never stopped, and any number of proc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -13,6 +15,12 @@ import torch
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 from pds_bids.training.data import Batch, Pairs, make_batch
+
+Rows = tuple[Batch, list[torch.Generator]]
+"""Of a batch, and the generator of each for whatever else is drawn."""
+
+AHEAD = 8
+"""Steps whose batches are made beforehand for an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +49,44 @@ class Feed:
         epoch, position = divmod(place, len(self.pairs))
         return _order(len(self.pairs), derived_seed(self.seed, self.stage, "order", epoch))[position]
 
-    def batch(self, step: int, size: int, rows: range) -> tuple[Batch, list[torch.Generator]]:
-        """Rows of the batch of a step, and the generator of each row for whatever else is drawn.
+    def batch(self, step: int, size: int, rows: range) -> Rows:
+        """Rows of the batch of a step, on the device.
 
         Parameters
         ----------
         size
             Of the whole batch; `rows` are those wanted of it.
         """
-        generators = [self.generator(step, row) for row in rows]
-        stored = self.pairs.get([self.pair(step * size + row) for row in rows])
-        targets = [int(torch.randint(len(Modality), (), generator=generator)) for generator in generators]
-        return make_batch(stored, targets, generators).to(self.device), generators
+        batch, generators = self.made(step, size, rows)
+        return batch.to(self.device), generators
+
+    def made(self, step: int, size: int, rows: range) -> Rows:
+        """See `batch`; in full precision, whatever the networks run in."""
+        with torch.autocast(torch.device(self.device).type, enabled=False):
+            generators = [self.generator(step, row) for row in rows]
+            stored = self.pairs.get([self.pair(step * size + row) for row in rows])
+            targets = [int(torch.randint(len(Modality), (), generator=generator)) for generator in generators]
+            return make_batch(stored, targets, generators), generators
+
+
+@dataclass(frozen=True)
+class EagerFeed(Feed):
+    """The same batches, made by threads while the network learns: accelerators are faster than one of them."""
+
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(min(AHEAD, len(os.sched_getaffinity(0)))), compare=False
+    )
+    _coming: dict[tuple[int, int, range], Future[Rows]] = field(default_factory=dict, compare=False)
+
+    def made(self, step: int, size: int, rows: range) -> Rows:
+        """From the threads, where it was foreseen that they would be wanted."""
+        ready = self._coming.pop((step, size, rows), None)
+        for stale in [key for key in self._coming if key[0] < step]:
+            self._coming.pop(stale).cancel()
+        for later in range(step + 1, step + 1 + AHEAD):
+            if (later, size, rows) not in self._coming:
+                self._coming[later, size, rows] = self._threads.submit(super().made, later, size, rows)
+        return ready.result() if ready else super().made(step, size, rows)
 
 
 @lru_cache(maxsize=4)

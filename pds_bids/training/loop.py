@@ -13,7 +13,7 @@ from pds_bids.models.microstructure import load_microstructure
 from pds_bids.models.pdsmodel import PdsModel
 from pds_bids.training.data import Pairs
 from pds_bids.training.distributed import Team
-from pds_bids.training.feed import Feed
+from pds_bids.training.feed import EagerFeed, Feed
 from pds_bids.training.learner import Learner
 from pds_bids.training.monitor import Monitor, Report, Timer
 from pds_bids.training.pattern_loss import PatternLoss
@@ -85,7 +85,8 @@ def train(
         state.restore_model(model)
 
     def feed(stage: str) -> Feed:
-        return Feed(pairs, seed, stage, model.templates.device)
+        device = model.templates.device
+        return (Feed if device.type == "cpu" else EagerFeed)(pairs, seed, stage, device)
 
     stages: dict[str, Callable[[], Objective]] = {
         "denoiser": lambda: DenoiserObjective(model, feed("denoiser"), config.denoiser, pattern),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
-from pds_bids.training.feed import Feed
+from pds_bids.training.feed import AHEAD, EagerFeed, Feed
 
 
 @pytest.fixture
@@ -55,3 +57,29 @@ def test_step_seed_and_stage_decide(feed, small, step, seed, stage):
 
     assert torch.equal(first[0].images, again[0].images)
     assert not torch.equal(first[0].images, else_[0].images)
+
+
+def test_batches_made_beforehand_are_the_same(small):
+    eager, feed = (kind(small.SmallPairs(), 1, "denoiser") for kind in (EagerFeed, Feed))
+    asked = [(0, 4, range(4)), *[(step, 4, rows) for step in (1, 2) for rows in (range(2), range(2, 4))]]
+    asked += [(step, 3, range(3)) for step in (3, 4, 7)]
+
+    for case in asked:
+        (ready, its), (plain, others) = eager.batch(*case), feed.batch(*case)
+        assert all(torch.equal(a, b) for a, b in zip(ready, plain, strict=True))
+        assert [torch.rand(2, generator=g).tolist() for g in its] == [
+            torch.rand(2, generator=g).tolist() for g in others
+        ]
+
+
+def test_the_next_batches_are_made_while_the_network_learns(small):
+    made = threading.Semaphore(0)
+
+    class Watched(small.SmallPairs):
+        def get(self, rows):
+            made.release()
+            return super().get(rows)
+
+    EagerFeed(Watched(), 1, "denoiser").batch(0, 2, range(2))
+
+    assert all(made.acquire(timeout=30) for _ in range(1 + AHEAD))
