@@ -71,7 +71,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class EagerFeed(Feed):
-    """The same batches, made by threads while the network learns: accelerators are faster than one of them."""
+    """The same batches, made by threads while the network learns: a GPU is faster than one of them."""
 
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(min(AHEAD, len(os.sched_getaffinity(0)))), compare=False

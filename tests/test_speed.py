@@ -1,0 +1,62 @@
+"""Guards against losing speed: ratios of processor time in one process, about three times what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.datasets import write_empty_dataset
+from benchmarks.discovery import inventory, walk
+from benchmarks.measure import Cost, cost
+from pds_bids.core.config import SynthesisConfig
+from pds_bids.core.modality import Modality
+from pds_bids.models.denoiser import BANDS, N_CONTEXT
+from pds_bids.synthesis.pipeline import Synthesiser
+
+N_SUBJECTS = 300
+BANDS_GRID = (40, 48, 44)
+
+
+def times_floor(ours: Callable[[], Cost], floor: Callable[[], Cost]) -> float:
+    """How many times the processor time of a floor: the least of rounds in which they take turns."""
+    rounds = [(ours().cpu_s, floor().cpu_s) for _ in range(4)]
+    return min(mine for mine, _ in rounds) / min(least for _, least in rounds)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_discovery_takes_a_few_times_a_walk_through_the_names(tmp_path: Path):
+    bids = str(write_empty_dataset(tmp_path / "bids", N_SUBJECTS))
+
+    assert times_floor(lambda: inventory(bids), lambda: walk(bids)) < 8
+
+
+@torch.inference_mode()
+def test_a_step_of_the_denoiser_takes_little_more_than_its_multiplications(one_thread: None):
+    denoiser = Synthesiser.load(SynthesisConfig()).model.denoiser
+    bands, context = torch.randn(1, len(Modality), BANDS, *BANDS_GRID), torch.randn(1, N_CONTEXT, *BANDS_GRID)
+    with FlopCounterMode(display=False) as counter:
+        denoiser(bands, torch.tensor([[0.0, 0.5]]), context)
+    work = counter.get_total_flops()
+
+    plain = nn.Conv3d(64, 64, 3, padding=1).to(memory_format=torch.channels_last_3d)
+    image = torch.randn(1, 64, 24, 24, 24).to(memory_format=torch.channels_last_3d)
+    with FlopCounterMode(display=False) as counter:
+        plain(image)
+    share = work / counter.get_total_flops()
+
+    def floor() -> Cost:
+        return cost(lambda: [plain(image) for _ in range(8)], 8).times(share)
+
+    assert times_floor(lambda: cost(lambda: denoiser(bands, torch.tensor([[0.0, 0.5]]), context)), floor) < 6
