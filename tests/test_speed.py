@@ -1,4 +1,4 @@
-"""Guards against losing speed: ratios of processor time in one process, about three times what was measured."""
+"""Guards against losing speed: ratios of processor time in one process, about thrice what was measured."""
 
 from __future__ import annotations
 
