@@ -37,5 +37,5 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     folder = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
-        patch.setattr(tempfile, "tempdir", None)  # ask for it anew
+        patch.setattr(tempfile, "tempdir", str(folder))
         yield folder
