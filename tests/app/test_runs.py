@@ -30,7 +30,7 @@ from pds_bids.core.errors import ParticipantError, TemporaryError
 from pds_bids.core.modality import Modality
 
 from .faults.battery import Ended, call, state
-from .faults.people import Participant, add_description
+from .faults.people import Participant, add_description, add_participant
 
 PEOPLE = ("sub-01", "sub-02")
 
@@ -242,3 +242,17 @@ def test_a_run_keeps_its_settings_and_the_command_line(
         f'command = "pds-bids {bids} {tmp_path / "out"} participant --participant-label 01 --random-seed 7"'
     )
     assert said in of_the_run.read_text().splitlines()
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_visits_and_tell_of_their_steps(tmp_path: Path) -> None:
+    add_description(tmp_path / "bids")
+    for person in PEOPLE:
+        add_participant(tmp_path / "bids", person, Modality.BOLD)
+    options = "--nprocs 2 --mem 4GB --omp-nthreads 1 --preproc-only --sloppy --output-spaces native -w WORK"
+    places = {"BIDS": tmp_path / "bids", "OUT": tmp_path / "out", "WORK": tmp_path / "work"}
+    ended = call(f"BIDS OUT participant {options}", **places)
+    assert ended.code == 0
+    assert ended.out.endswith("2 complete\n")
+    assert [f"{person}: averaging" in ended.out for person in PEOPLE] == [True, True]
+    assert {path.name for path in (tmp_path / "work").iterdir()} <= {"matplotlib"}
