@@ -76,9 +76,7 @@ load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 
 
-def run_visit(
-    config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps
-) -> Ending:
+def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps) -> Ending:
     """Do one visit, whose lock this process holds; its completion marker is the last thing written.
 
     A target that cannot be made does not keep the other one from being made, whose outputs then stay.

@@ -29,7 +29,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def scratch_parent() -> Path:
-    """The temporary folder, which a visit has in its work folder, or a common one where its name is not safe."""
+    """The temporary folder, that of the visit if there is one, or a common one where its name is not safe."""
     for candidate in (tempfile.gettempdir(), *FALLBACKS):
         if SAFE.fullmatch(candidate) and Path(candidate).is_dir():
             return Path(candidate)
