@@ -105,7 +105,7 @@ def run_participants(config: Config) -> int:
     try:
         return participant.run(config)
     finally:
-        if config.work_dir == default_work_dir(config.output_dir):
+        if config.work_dir.name == _work_name(config.output_dir):
             scratch.remove_work_dir(config.work_dir)
 
 
@@ -167,7 +167,11 @@ def default_work_dir(output_dir: Path) -> Path:
         temporary = Path(tempfile.gettempdir()).resolve()
     except FileNotFoundError as error:
         raise CannotWriteError("no temporary folder can be written; set TMPDIR or give --work-dir") from error
-    return temporary / f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
+    return temporary / _work_name(output_dir)
+
+
+def _work_name(output_dir: Path) -> str:
+    return f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
 
 
 def require_draws(num_samples: int, steps: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,6 @@ import nibabel as nb
 import pytest
 
 from pds_bids.app import visit
-from pds_bids.bids.inventory import inventory
-from pds_bids.core.config import Selection
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.atlas import template
@@ -147,6 +146,11 @@ def test_pages_figures_and_the_table_say_so_too(run: Run) -> None:
     assert len(shown) == 2 * 3
     for path in (*shown, *run.out.glob("*.html")):
         assert "SYNTHETIC" in path.read_text(), path
+    pictures = re.findall(
+        r"sub-[\w/-]+_desc-thumbnail_\w+\.png", (run.out / "group_synthesis.html").read_text()
+    )
+    assert len(pictures) == 2
+    assert all((run.out / picture).is_file() for picture in pictures)
 
 
 def test_every_sidecar_names_what_its_image_was_made_from(run: Run) -> None:
@@ -211,14 +215,12 @@ def test_a_part_of_the_work_writes_nothing_else(
     assert state(run.folder / "work") == work
 
 
-def test_a_participant_alone_in_a_checkout_is_found_and_processed_all_the_same(
-    run: Run, tmp_path: Path
-) -> None:
+def test_a_participant_alone_in_a_checkout_is_enough(tmp_path: Path) -> None:
     bids = tmp_path / "bids"
     add_description(bids)
     (bids / "participants.tsv").write_text("participant_id\nsub-01\nsub-02\n")
-    (bids / "sub-02").mkdir()
-    (bids / "sub-02" / "func").symlink_to("../.git/annex/nowhere")
+    (bids / "sub-02").symlink_to(".git/annex/nowhere")
     add_participant(bids, "sub-01", Modality.BOLD)
-    (found,) = inventory(bids, Selection(participants=("01",)))
-    assert found.acquired == {Modality.BOLD}
+    told = call("BIDS OUT participant --participant-label 01 --dry-run", BIDS=bids, OUT=tmp_path / "out")
+    assert told.code == 0
+    assert told.out.endswith("1 of 1 to synthesise\n")

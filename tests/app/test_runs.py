@@ -230,6 +230,15 @@ def test_a_work_folder_that_nobody_chose_is_gone_however_the_run_ends(
     assert Path(tempfile.gettempdir()) == Path(os.environ["TMPDIR"])
 
 
+def test_with_a_work_folder_no_other_place_for_temporary_files_is_needed(
+    visits: Visits, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    assert run("-w", str(tmp_path / "work")).code == 0
+    assert run().code == 73
+
+
 def test_a_run_keeps_its_settings_and_the_command_line(
     visits: Visits, run: Callable[..., Ended], bids: Path, tmp_path: Path
 ) -> None:
