@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pds_bids.app.quality import measures
 from pds_bids.app.scores import Reference, Score
+from pds_bids.core.config import Subset
+from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import Volume
 from pds_bids.prep.source import Prepared
@@ -66,3 +68,47 @@ class Outcome(Preparation):
     def shown(self) -> tuple[Volume, Modality]:
         """The synthesised volume."""
         return self.synthesised.volume, self.target
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Which targets of a visit were made, and which were not.
+
+    Attributes
+    ----------
+    only
+        The part of the work that was asked for.
+    made
+        Targets whose outputs stand.
+    refused
+        The other ones, each with its cause.
+    warnings
+        About what was made.
+    """
+
+    only: Subset | None
+    made: Sequence[Modality]
+    refused: Mapping[Modality, ParticipantError]
+    warnings: Sequence[str]
+
+    @property
+    def verb(self) -> str:
+        """What was asked for."""
+        return "prepared" if self.only == "preproc" else "synthesised"
+
+    def name(self, target: Modality) -> str:
+        """What is made for a target: the volume itself, or no more than its source."""
+        return (target.other if self.only == "preproc" else target).full_name
+
+    @property
+    def complaints(self) -> list[str]:
+        """What was not made, each with its cause."""
+        return [f"{self.name(t)} was not {self.verb}: {error}" for t, error in self.refused.items()]
+
+    @property
+    def message(self) -> str:
+        """All of it in one line; where nothing was made, no more than the causes."""
+        if not self.made:
+            return "; ".join(dict.fromkeys(map(str, self.refused.values())))
+        done = f"{self.verb} {', '.join(map(self.name, self.made))}"
+        return "; ".join([done, *self.complaints, *(f"warning: {text}" for text in self.warnings)])

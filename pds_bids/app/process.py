@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pds_bids.app.memory import release_memory
 from pds_bids.app.provenance import SETTINGS, now, settings_toml
-from pds_bids.app.scratch import remove_leftovers
+from pds_bids.app.scratch import CACHE, REMEDY, remove_leftovers
 from pds_bids.app.steps import Steps, Tell, silent, write_usages
 from pds_bids.bids.inventory import IDLE_REASONS, Idle, Visit
 from pds_bids.bids.lock import visit_lock
 from pds_bids.bids.writing import require_writable, write_json, write_text
-from pds_bids.core.config import Config, Subset, SynthesisConfig
+from pds_bids.core.config import Config, SynthesisConfig
 from pds_bids.core.errors import CannotWriteError, NoSourceError, PdsError, TemporaryError, UsageError
-from pds_bids.core.modality import Modality
 
 if TYPE_CHECKING:
     from pds_bids.synthesis.pipeline import Synthesiser
@@ -53,12 +52,6 @@ def _left_out(visit: Visit) -> Iterator[str]:
         yield f"warning: {path} was not used, for its name does not fit; rename it"
 
 
-def _made(targets: Sequence[Modality], only: Subset | None) -> str:
-    if only == "preproc":
-        return "prepared " + ", ".join(target.other.full_name for target in targets)
-    return "synthesised " + ", ".join(target.full_name for target in targets)
-
-
 def settle(config: Config) -> None:
     """Make sure of the work folder of the machine that this process runs on.
 
@@ -67,9 +60,8 @@ def settle(config: Config) -> None:
     CannotWriteError
         If it cannot be written.
     """
-    require_writable(config.work_dir, "give --work-dir another folder")
-    # Its font cache would go to the home, which belongs to the user, and in a container may not be there.
-    os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / "matplotlib"))
+    require_writable(config.work_dir, REMEDY)
+    os.environ.setdefault("MPLCONFIGDIR", str(config.work_dir / CACHE))
     if config.run.clean_work_dir:
         remove_leftovers(config.work_dir)
 
@@ -129,9 +121,8 @@ def _attempt(
             if plan.is_done(config.output_dir) and not config.output.overwrite:
                 return "already-complete", ""
             steps.expected = expected_steps(plan, config.run.only)
-            warnings = run_visit(config, plan, synthesiser, run_id, steps)
-        made = _made(plan.targets, config.run.only)
-        return "complete", "; ".join([made, *(f"warning: {text}" for text in warnings)])
+            ending = run_visit(config, plan, synthesiser, run_id, steps)
+        return "failed" if ending.refused else "complete", ending.message
     except NoSourceError as error:
         return "no-source", str(error)
     except (CannotWriteError, TemporaryError, UsageError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from pds_bids.app.outcome import Outcome, Preparation
+from pds_bids.app.outcome import Ending, Outcome, Preparation
 from pds_bids.app.outputs import TEST_WARNING, VisitWriter
 from pds_bids.app.pages import outcomes_of, viewer_file, visit_page, visit_viewer
 from pds_bids.app.plan import VisitPlan
@@ -76,26 +76,14 @@ load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 
 
-def run_visit(
-    config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps
-) -> list[str]:
+def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id: str, steps: Steps) -> Ending:
     """Do one visit, whose lock this process holds; its completion marker is the last thing written.
 
-    A target that cannot be made does not keep the other one from being made.
-
-    Returns
-    -------
-    list of str
-        Warnings.
-
-    Raises
-    ------
-    ParticipantError
-        If a target could not be made, after the other one was written.
+    A target that cannot be made does not keep the other one from being made, whose outputs then stay.
     """
     visit, out = plan.visit, config.output_dir
-    made: list[Preparation] = []
-    errors: list[ParticipantError] = []
+    made: dict[Modality, Preparation] = {}
+    refused: dict[Modality, ParticipantError] = {}
 
     @cache
     def reduced(modality: Modality) -> Reduced:
@@ -108,20 +96,20 @@ def run_visit(
         with scratch_of_visit(config.work_dir) as work:
             try:
                 prepared = _prepare(config, plan, target.other, reduced, work, steps)
-                made.append(
+                made[target] = (
                     write_preparation(config, plan, target.other, prepared)
                     if config.run.only == "preproc"
                     else _synthesise(config, plan, target, prepared, reduced, synthesiser, steps)
                 )
             except ParticipantError as error:
-                errors.append(error)
+                refused[target] = error
+    warnings = list(dict.fromkeys(warning for part in made.values() for warning in part.warnings))
+    ending = Ending(config.run.only, list(made), refused, warnings)
     with steps("drawing the page"):
-        written = _write_page(config, plan, made, errors)
-    if not errors:
+        written = _write_page(config, plan, list(made.values()), ending.complaints)
+    if not refused:
         mark_complete(out, visit.subject, visit.session, plan.fingerprint, run_id, written)
-    if errors:
-        raise errors[0]
-    return list(dict.fromkeys(warning for part in made for warning in part.warnings))
+    return ending
 
 
 def expected_steps(plan: VisitPlan, only: Subset | None) -> int:
@@ -132,12 +120,12 @@ def expected_steps(plan: VisitPlan, only: Subset | None) -> int:
 
 
 def _write_page(
-    config: Config, plan: VisitPlan, parts: Sequence[Preparation], errors: Sequence[ParticipantError]
+    config: Config, plan: VisitPlan, parts: Sequence[Preparation], errors: Sequence[str]
 ) -> list[Path]:
     """Figures, page, scores and measures; returns everything the visit wrote."""
     visit, out = plan.visit, config.output_dir
     outcomes = outcomes_of(parts)
-    page = visit_page(config, visit, parts, [str(error) for error in errors])
+    page = visit_page(config, visit, parts, errors)
     thumbnails = [_write_thumbnail(out, visit, part) for part in parts]
     viewers = {out / viewer_file(visit, outcome): visit_viewer(outcome) for outcome in outcomes}
     for path, html in viewers.items():

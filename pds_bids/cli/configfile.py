@@ -11,7 +11,7 @@ import click
 
 from pds_bids.cli.options import SpaceSeparated
 
-ARGUMENTS = frozenset({"bids_dir", "output_dir"})
+ARGUMENTS = frozenset({"bids_dir", "output_dir", "command"})
 """In the file for the record; the command line always says them."""
 
 Defaults = dict[str, str | list[str] | dict[str, Any]]

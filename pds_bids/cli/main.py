@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -18,7 +18,7 @@ from pds_bids.cli import bidsapp
 from pds_bids.cli.bidsapp import SLOPPY_STEPS
 from pds_bids.cli.configfile import read_defaults
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import BidsAppCommand, Folder
+from pds_bids.cli.options import TYPED, BidsAppCommand, Folder
 from pds_bids.cli.resources import PARTICIPANT_MB, available_memory_mb, default_threads
 from pds_bids.core.config import (
     Config,
@@ -83,19 +83,30 @@ def command(
     logging.getLogger("pds_bids").setLevel(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     if layout and not dry_run:
         raise UsageError("--format says how --dry-run prints; add --dry-run")
-    config = build_config(**options)
+    config = replace(build_config(**options), command=click.get_current_context().meta[TYPED])
     if analysis_level == "group":
         require_whole_group(config.selection, dry_run)
         from pds_bids.app import group
 
         return group.run(config)
+    if not dry_run:
+        return run_participants(config)
     from pds_bids.app import participant
 
-    if not dry_run:
-        return participant.run(config)
     plan = participant.dry_run(config, layout or "table")
     click.echo(plan or "nothing to do", err=not plan)
     return 0
+
+
+def run_participants(config: Config) -> int:
+    """The participant level; a work folder that nobody chose goes when it ends."""
+    from pds_bids.app import participant, scratch
+
+    try:
+        return participant.run(config)
+    finally:
+        if config.work_dir.name == _work_name(config.output_dir):
+            scratch.remove_work_dir(config.work_dir)
 
 
 def build_config(*, bids_dir: Path, output_dir: Path, **options: Any) -> Config:
@@ -156,7 +167,11 @@ def default_work_dir(output_dir: Path) -> Path:
         temporary = Path(tempfile.gettempdir()).resolve()
     except FileNotFoundError as error:
         raise CannotWriteError("no temporary folder can be written; set TMPDIR or give --work-dir") from error
-    return temporary / f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
+    return temporary / _work_name(output_dir)
+
+
+def _work_name(output_dir: Path) -> str:
+    return f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
 
 
 def require_draws(num_samples: int, steps: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -200,6 +201,10 @@ class SpaceSeparated(click.Option):
         return tuple(dict.fromkeys(super().type_cast_value(ctx, value)))
 
 
+TYPED = "pds_bids.typed"
+"""Under this name the context of a `BidsAppCommand` keeps the command line, for the record."""
+
+
 class BidsAppCommand(click.Command):
     """A command whose `SpaceSeparated` options take every value up to the next option or `--`."""
 
@@ -214,6 +219,7 @@ class BidsAppCommand(click.Command):
         """
         lists = {name for param in self.params if isinstance(param, SpaceSeparated) for name in param.opts}
         before, after = _split(args)
+        ctx.meta[TYPED] = shlex.join([str(ctx.info_name), *args])
         try:
             return super().parse_args(ctx, repeat_names(args, lists))
         except click.UsageError as error:

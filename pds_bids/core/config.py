@@ -147,7 +147,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything the command line says."""
+    """Everything the command line says, and the line itself, for the record."""
 
     bids_dir: Path
     output_dir: Path
@@ -157,3 +157,4 @@ class Config:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    command: str = field(default="", compare=False)

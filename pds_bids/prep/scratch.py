@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from pds_bids.core.errors import CannotWriteError
 
 SAFE = re.compile(r"[\w./~+-]+", re.ASCII)
-FALLBACKS = ("/tmp", "/var/tmp", "/dev/shm")
+FALLBACKS = (os.environ.get("TMPDIR", "/tmp"), "/tmp", "/var/tmp", "/dev/shm")
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def scratch_parent() -> Path:
-    """The temporary folder of the system, or a common one where its name is not safe."""
+    """The temporary folder, that of the visit if there is one, or a common one where its name is not safe."""
     for candidate in (tempfile.gettempdir(), *FALLBACKS):
         if SAFE.fullmatch(candidate) and Path(candidate).is_dir():
             return Path(candidate)

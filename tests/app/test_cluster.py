@@ -98,6 +98,18 @@ def test_every_visit_is_done_once_and_told_as_in_a_local_run(config, cluster_of,
     assert lines[-1] == f"{N_SUBJECTS} complete"
 
 
+def test_no_task_is_named_after_a_participant(config, cluster_of, monkeypatch):
+    keys: list[str] = []
+    monkeypatch.setattr(
+        cluster, "process", work(lambda visit: keys.append(distributed.get_worker().get_current_task()))
+    )
+
+    participant.run(on(config, cluster_of({})))
+
+    assert len(set(keys)) == N_SUBJECTS
+    assert [key for key in keys if "sub-" in key] == []
+
+
 def test_a_process_does_one_visit_at_a_time(config, cluster_of, monkeypatch, caplog):
     under_way, most = threading.Semaphore(1), []
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pds_bids.core.config import SynthesisConfig
-from pds_bids.core.modality import Modality
-from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.synthesis.pipeline import Synthesiser
-from pds_bids.synthesis.result import Synthesised
 
-from .faults.battery import SOUND, Battery, run_over, run_spoilt, state, visit
+from .faults.battery import SOUND, Battery, flat_brain, run_over, run_spoilt, state, visit
 from .faults.blemishes import BLEMISHES
 from .faults.participants import FAULTS
 from .faults.runs import RUN_FAULTS, RunFault
@@ -81,22 +76,8 @@ def test_a_run_that_would_write_into_the_dataset_writes_nothing(fault: RunFault,
 def blemished(tmp_path_factory: pytest.TempPathFactory) -> Battery:
     """Every participant of `BLEMISHES`, without the networks, which are not the point."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Synthesiser, "synthesise", _flat_brain)
+        patch.setattr(Synthesiser, "synthesise", flat_brain)
         return run_over(tmp_path_factory.mktemp("blemishes"), BLEMISHES)
-
-
-def _flat_brain(
-    self: Synthesiser,
-    source: Volume,
-    mask: Volume,
-    target: Modality,
-    config: SynthesisConfig,
-    seed: int,
-    t1w: Volume | None = None,
-) -> Synthesised:
-    nothing = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
-    record = self._record(target, config, t1w_context=t1w is not None)
-    return Synthesised(mask, nothing, None, 1.0, 2.0, record)
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-from pds_bids.app.scratch import IN_USE, remove_leftovers, scratch_of_visit
+from pds_bids.app.scratch import CACHE, IN_USE, remove_leftovers, remove_work_dir, scratch_of_visit
+from pds_bids.prep.scratch import scratch_folder
 
 
 def test_only_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
@@ -20,3 +22,25 @@ def test_only_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
         assert mine.is_dir()
         assert {path.name for path in tmp_path.iterdir()} == {mine.name, foreign.name}
     assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_whatever_is_temporary_lies_in_the_folder_of_the_visit(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with scratch_of_visit(tmp_path / "work") as mine:
+        left = Path(tempfile.mkstemp()[1])  # as libraries leave theirs
+        with scratch_folder() as of_ants:
+            assert left.parent == of_ants.parent == mine
+    assert not list((tmp_path / "work").iterdir())
+    assert tempfile.gettempdir() == before
+
+
+def test_a_work_folder_goes_with_the_last_run_that_is_at_work_in_it(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / CACHE).mkdir(parents=True)
+    with scratch_of_visit(work) as other:
+        remove_work_dir(work)
+        assert other.is_dir()
+    remove_work_dir(work)
+    assert not work.exists()
+    with scratch_of_visit(work):  # of a run that had not begun its next visit
+        pass

@@ -169,11 +169,40 @@ def test_links_are_relative_inside_the_input_and_absolute_outside(build_tree, tm
     assert links == {"pds-bids": "../..", "elsewhere": raw.as_uri()}
 
 
-def test_a_container_names_itself(build_tree, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("PDS_BIDS_DOCKER_TAG", "1.0")
+def test_every_dataset_that_served_is_linked_and_the_raw_one_named(build_tree, tmp_path: Path) -> None:
+    raw, out = build_tree(RAW), tmp_path / "out"
+    for name in ("fmriprep", "qsiprep"):  # one run each
+        write_dataset_files(out, raw, "1.0", {name: tmp_path / name})
+    description = json.loads((out / "dataset_description.json").read_text())
+    assert description["DatasetLinks"] == {
+        "raw": raw.as_uri(),
+        **{name: (tmp_path / name).as_uri() for name in ("fmriprep", "qsiprep")},
+    }
+    assert description["SourceDatasets"] == [{"URL": raw.as_uri()}]
+
+
+def test_the_validator_is_told_to_pass_over_what_it_does_not_know(build_tree, tmp_path: Path) -> None:
+    write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
+    hidden = (tmp_path / "out" / ".bidsignore").read_text().split()
+    promised = {"*.html", "logs/", "log", "figures", "*_xfm.*", "*_boldref.*", "group_*"}
+    assert set(hidden) - promised == {"CITATION.cff"}
+    assert promised <= set(hidden)
+
+
+@pytest.mark.parametrize(
+    ("variable", "container"),
+    [
+        ("PDS_BIDS_DOCKER_TAG", {"Type": "docker", "Tag": "1.0"}),
+        ("PDS_BIDS_SINGULARITY_URL", {"Type": "singularity", "URI": "1.0"}),
+    ],
+)
+def test_a_container_names_itself(
+    build_tree, tmp_path: Path, monkeypatch, variable: str, container: dict[str, str]
+) -> None:
+    monkeypatch.setenv(variable, "1.0")
     write_dataset_files(tmp_path / "out", build_tree(RAW), "1.0")
     description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
-    assert description["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "1.0"}
+    assert description["GeneratedBy"][0]["Container"] == container
 
 
 def test_those_who_acquired_the_data_are_authors(build_tree, tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert path.read_text() == "content"
 
 
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch) -> None:
+    path, seen = tmp_path / "x.json", []
+    monkeypatch.setattr(os, "fsync", lambda file: seen.append((path.exists(), os.fstat(file).st_ino)))
+    write_text(path, "content")
+    assert seen == [(False, path.stat().st_ino), (True, tmp_path.stat().st_ino)]
+
+
 def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("old")

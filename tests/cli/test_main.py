@@ -303,6 +303,16 @@ def test_nothing_may_be_written_into_the_dataset(pds_bids_command, workflows, tm
     assert len(workflows.participant.run.calls) == (code == 0)
 
 
+def test_a_database_is_not_made_in_the_dataset(pds_bids_command, workflows, folders):
+    ended = pds_bids_command(
+        *folders, "participant", "--bids-database-dir", folders[0] / "derivatives" / "db"
+    )
+
+    assert ended.code == 2
+    assert "give --bids-database-dir another folder" in ended.err
+    assert not workflows.participant.run.calls
+
+
 def test_the_default_work_folder_is_temporary_and_found_again(configured, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "scratch"))
 
@@ -334,7 +344,7 @@ def test_verbosity(configured, options, level):
     assert logging.getLogger("pds_bids").level == level
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("option", ["-h", "--help", "--version"])
 @pytest.mark.parametrize("module", ["main", "model"])
 def test_help_and_version_load_nothing_heavy(module, option):
     script = f"""

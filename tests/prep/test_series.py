@@ -89,6 +89,17 @@ def test_impossible_geometry_is_an_error(tmp_path, data, affine, fault):
         open_series(path)
 
 
+def test_a_file_that_may_not_be_read_is_named(tmp_path, data, monkeypatch):
+    path = write(tmp_path / "bold.nii.gz", data)
+
+    def refuse(*_, **__):  # root may read everything, so that real permissions prove nothing in a container
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(nb, "load", refuse)
+    with pytest.raises(ParticipantError, match=r"bold\.nii\.gz: is not a readable .*Permission denied"):
+        open_series(path)
+
+
 def test_conflicting_forms_are_a_warning(tmp_path, data):
     image = nb.Nifti1Image(data, AFFINE)
     image.set_qform(np.diag([-3.0, 3, 4, 1]), 1)

@@ -234,6 +234,17 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, gpus, device):
     assert resolve_device("auto") == device
 
 
+@pytest.mark.parametrize("driver", [True, False])
+def test_a_gpu_that_torch_cannot_use_is_told_and_none_is_not(monkeypatch, tmp_path, caplog, driver):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("pds_bids.models.device.DRIVER", tmp_path / "nvidiactl")
+    if driver:
+        (tmp_path / "nvidiactl").touch()
+
+    assert resolve_device("auto") == "cpu"
+    assert ("using the CPU" in caplog.text) == driver
+
+
 @pytest.mark.parametrize(("name", "gpus"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
 def test_an_absent_device_is_refused(monkeypatch, name, gpus):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)

@@ -11,8 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pds_bids.cli import main
+from pds_bids.core.config import SynthesisConfig
 from pds_bids.core.modality import Modality
+from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.synthesis.pipeline import Synthesiser
+from pds_bids.synthesis.result import Draws, Synthesised
 
 from .blemishes import Blemish
 from .participants import Fault
@@ -104,3 +110,19 @@ def state(folder: Path) -> dict[str, str]:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
 
     return {path.relative_to(folder).as_posix(): of(path) for path in sorted(folder.rglob("*"))}
+
+
+def flat_brain(
+    self: Synthesiser,
+    source: Volume,
+    mask: Volume,
+    target: Modality,
+    config: SynthesisConfig,
+    seed: int,
+    t1w: Volume | None = None,
+) -> Synthesised:
+    """Stands for `Synthesiser.synthesise`, whose networks take their time: 1 in the brain, known exactly."""
+    nothing = Volume(np.zeros(MODEL_GRID.shape, np.float32), MODEL_GRID.affine, MODEL_SPACE)
+    draws = Draws((mask,) * config.num_samples, mask, nothing) if config.num_samples else None
+    record = self._record(target, config, t1w_context=t1w is not None)
+    return Synthesised(mask, nothing, draws, 1.0, 2.0, record)
