@@ -35,8 +35,9 @@ def scratch_of_visit(work_dir: Path) -> Iterator[Path]:
         folder = Path(name)
         mark = folder / "mark"
         with mark.open("w") as stream, _temporary_files_in(folder):
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            mark.rename(folder / IN_USE)  # so that nobody finds it who could lock it
+            with suppress(OSError):  # no locks here: nobody will take it for what a killed run left
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                mark.rename(folder / IN_USE)  # so that nobody finds it who could lock it
             yield folder
 
 
@@ -56,7 +57,7 @@ def remove_leftovers(work_dir: Path) -> None:
         with suppress(FileNotFoundError), mark.open("r+") as stream:  # another run may end meanwhile
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except OSError:  # in use, or no locks here
                 continue
             shutil.rmtree(mark.parent, ignore_errors=True)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from pathlib import Path
+
+import pytest
 
 from pds_bids.app.scratch import CACHE, IN_USE, remove_leftovers, remove_work_dir, scratch_of_visit
 from pds_bids.prep.scratch import scratch_folder
@@ -44,3 +48,15 @@ def test_a_work_folder_goes_with_the_last_run_that_is_at_work_in_it(tmp_path: Pa
     assert not work.exists()
     with scratch_of_visit(work):  # of a run that had not begun its next visit
         pass
+
+
+def test_a_work_folder_needs_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+    with scratch_of_visit(tmp_path) as mine:
+        remove_leftovers(tmp_path)
+        assert mine.is_dir()
+    assert not list(tmp_path.iterdir())
