@@ -30,7 +30,7 @@ trace.plot()
 # The volume is **synthetic** and says so wherever it goes. May it be believed? A score says how unlike the
 # training scans its source is.
 
-{name: trace.sidecar[name] for name in ("OutOfDistributionScore", "OutOfDistributionLimit")}
+{name: trace.sidecar["Synthesis"][f"out_of_distribution_{name}"] for name in ("score", "limit")}
 
 # %%
 # And it brings its own uncertainty, in its own units:

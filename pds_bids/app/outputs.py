@@ -79,18 +79,17 @@ class VisitWriter:
     def write_synthesised(self, synthesised: Synthesised) -> None:
         """The synthetic volume, its uncertainty, and what is asked for of the draws."""
         target = synthesised.record.target
-        facts = _json(asdict(synthesised.record)) | {"sloppy": self.config.prep.sloppy}
-        said = {
-            "T1wContext": facts.pop("t1w_context"),
-            "OutOfDistributionScore": round(synthesised.outlier_score, 4),
-            "OutOfDistributionLimit": round(synthesised.outlier_limit, 4),
+        facts = _json(asdict(synthesised.record)) | {
+            "out_of_distribution_score": round(synthesised.outlier_score, 4),
+            "out_of_distribution_limit": round(synthesised.outlier_limit, 4),
+            "sloppy": self.config.prep.sloppy,
         }
         for desc, volume, description, units in _images(synthesised, self.config.output.save_draws):
             for space in self.config.output.spaces:
                 path = self._path(target.datatype, space, desc, target.mean_suffix)
                 sidecar = self._sidecar(f"{description}; intensities {units}", space, path)
                 synthetic = synthetic_sidecar(sidecar, facts | {"units": units})
-                self._image(path, self._carry_model(volume, space), synthetic | said)
+                self._image(path, self._carry_model(volume, space), synthetic)
 
     def write_reference(self, reference: Reference, acquired: Series) -> None:
         """The acquired target as it was scored, where model space is asked for: training needs it."""

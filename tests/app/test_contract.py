@@ -123,11 +123,11 @@ def test_every_synthetic_image_says_so(run: Run) -> None:
         assert b"SYNTHETIC" in nb.load(path).header["descrip"].tobytes()
         assert sidecar["Description"].startswith("SYNTHETIC")
         assert sidecar["SyntheticData"] is True
-        assert {"OutOfDistributionScore", "OutOfDistributionLimit"} <= set(sidecar)
         told = sidecar["Synthesis"]
         assert (told["num_samples"], told["steps"], told["device"]) == (2, 2, "cpu")
         assert {told["source"], told["target"]} == set(map(str, Modality))
-        assert {"model", "model_version", "weights_sha256", "training_data", "seed"} <= set(told)
+        assert {"model", "model_version", "weights_sha256", "training_data", "seed", "t1w_context"} <= set(told)
+        assert {"out_of_distribution_score", "out_of_distribution_limit"} <= set(told)
     others = set(run.sidecars()) - set(synthetic)
     assert others
     for path in others:

@@ -97,8 +97,8 @@ def test_nobody_takes_a_synthetic_volume_for_acquired(finished: Finished) -> Non
     assert sidecar["SyntheticData"] is True
     assert sidecar["Description"].startswith("SYNTHETIC")
     assert len(sidecar["Synthesis"]["weights_sha256"]) == 64
-    assert sidecar["OutOfDistributionScore"] > 0
-    assert sidecar["OutOfDistributionLimit"] > 0
+    assert sidecar["Synthesis"]["out_of_distribution_score"] > 0
+    assert sidecar["Synthesis"]["out_of_distribution_limit"] > 0
     assert b"SYNTHETIC" in nb.load(path).header["descrip"].tobytes()
     assert "SYNTHETIC" in json.loads((out / "dataset_description.json").read_text())["Name"]
     assert "SYNTHETIC" in (out / "README.md").read_text()
@@ -267,7 +267,7 @@ def pairs_are_read_back(out: Path, scores: list[dict[str, float]]) -> None:
         for image in (batch.images[0, 1 - k], *batch.t1w[0][batch.has_t1w]):
             assert float(image[brain].median()) == pytest.approx(0, abs=0.01)
         sidecar = json.loads(next(out.glob(f"*/{target.datatype}/*_desc-synth_*.json")).read_text())
-        assert sidecar["T1wContext"] is bool(batch.has_t1w)
+        assert sidecar["Synthesis"]["t1w_context"] is bool(batch.has_t1w)
     assert all(str(path).endswith("T1w.nii.gz") for path in (out / "sub-01/anat").glob("*.nii.gz"))
 
 
