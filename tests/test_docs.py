@@ -1,15 +1,20 @@
-"""What the documentation tells of experiments is what their JSON says."""
+"""What the documentation tells of experiments is what their JSON says, and what it names exists."""
 
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import pds_bids
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOMS = "|".join(room.name for room in pkgutil.iter_modules(pds_bids.__path__) if room.ispkg)
+NAME = re.compile(rf"``(?:pds_bids\.)?((?:{ROOMS})\.[\w.]*\w)``")
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +122,16 @@ def test_a_number_in_prose_may_be_as_exact_as_it_likes(told, said):
 def test_a_number_in_prose_that_is_another_is_refused(told, check):
     with pytest.raises(ValueError, match="mend the sentence"):
         told.page(f".. check: x / T / bold, a / {check}\n")
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.rst")), ids=lambda page: page.stem)
+def test_what_a_page_names_is_in_the_code(page):
+    for name in NAME.findall(page.read_text(encoding="utf-8")):
+        pkgutil.resolve_name(f"pds_bids.{name}")
+
+
+def test_the_walk_goes_from_the_command_line_to_the_last_file():
+    walk = NAME.findall((DOCS / "architecture.rst").read_text(encoding="utf-8"))
+
+    assert walk[0] == "cli.main.command"
+    assert len(walk) > 30

@@ -85,6 +85,15 @@ def test_the_demonstration_and_test_commands_are_in_the_readme():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
+def test_before_a_commit_the_same_is_checked_as_in_continuous_integration():
+    hooks = re.findall(r"entry: (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    (checks,) = re.findall(r"for check in (.+); do", (ROOT / ".ci" / "run").read_text())
+
+    assert [hook.removesuffix(" --force-exclude") for hook in hooks] == [
+        check.removesuffix(" --check") for check in re.findall('"(.+?)"', checks)
+    ]
+
+
 def test_the_image_is_checked_against_these_weights():
     stated = dict(reversed(line.split()) for line in (ROOT / "baked.sha256").read_text().splitlines())
 

@@ -19,7 +19,7 @@ from pds_bids.models.checkpoint import load_checkpoint
 from pds_bids.models.pattern import PatternValues
 from pds_bids.prep.atlas import template
 from pds_bids.prep.resampling import resample
-from pds_bids.report.figures import to_png
+from pds_bids.report.encoding import to_png
 from pds_bids.report.patterns import pattern_maps
 from pds_bids.simulation.anatomy import FINE_GRID
 

@@ -19,7 +19,8 @@ from pds_bids.app.scores import MAIN, TEMPLATE
 from pds_bids.bids.writing import write_json
 from pds_bids.core.modality import Modality
 from pds_bids.core.volume import MODEL_SPACE, load_volume
-from pds_bids.report.figures import Row, comparison, to_png
+from pds_bids.report.encoding import to_png
+from pds_bids.report.figures import Row, comparison
 
 COMMAND = (
     "pds-bids BIDS OUT participant --evaluate --omp-nthreads 1 "

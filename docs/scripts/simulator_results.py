@@ -27,7 +27,7 @@ from simulator_effects import effect_table, measure_subjects
 from torch import Tensor
 
 from pds_bids.app.anatomies import aligned_structures, label_maps, split
-from pds_bids.report.figures import to_png
+from pds_bids.report.encoding import to_png
 from pds_bids.simulation.anatomy import Structure
 from pds_bids.simulation.cohort import plan_cohort
 from pds_bids.simulation.head import build_head

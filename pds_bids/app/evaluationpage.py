@@ -12,7 +12,8 @@ from pds_bids.bids.writing import write_text
 from pds_bids.core.errors import UsageError
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume, load_volume
 from pds_bids.report.charts import chart
-from pds_bids.report.figures import Row, comparison, to_svg
+from pds_bids.report.encoding import to_svg
+from pds_bids.report.figures import Row, comparison
 from pds_bids.report.results import BANNERS, Chart, Part, ResultsPage, render_results
 from pds_bids.report.tables import Table
 

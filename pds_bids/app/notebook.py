@@ -30,7 +30,7 @@ class Picture:
     figure: Figure
 
     def _repr_html_(self) -> str:
-        from pds_bids.report.figures import to_svg
+        from pds_bids.report.encoding import to_svg
 
         return f"<div style='max-width: 60em'>{to_svg(self.figure)}</div>"
 

@@ -17,7 +17,8 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE
 from pds_bids.prep.atlas import template
 from pds_bids.report.boilerplate import MethodFacts, methods, references
-from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_svg
+from pds_bids.report.encoding import to_svg
+from pds_bids.report.figures import Row, comparison, mosaic, overlay
 from pds_bids.report.histogram import histograms
 from pds_bids.report.page import Crash, ParticipantPage, Section
 from pds_bids.report.viewer import viewer

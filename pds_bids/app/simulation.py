@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.app.anatomies import aligned_structures, label_maps, template_anatomy
-from pds_bids.app.studyfiles import VisitFiles, claim_folder, remove_unfinished, write_study_files
+from pds_bids.app.studyfolder import claim_folder, remove_unfinished, write_study_files
+from pds_bids.app.visitfiles import VisitFiles
 from pds_bids.app.workers import workers
 from pds_bids.core.errors import PdsError
 from pds_bids.core.seeds import derived_seed

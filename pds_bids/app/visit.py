@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pds_bids.app.plan import VisitPlan
 from pds_bids.app.preparation import write_preparation
 from pds_bids.app.quality import write_qualities
 from pds_bids.app.records import write_page
+from pds_bids.app.reduction import reduce_series
 from pds_bids.app.scores import (
     MAIN,
     SOURCE,
@@ -27,47 +28,19 @@ from pds_bids.app.scratch import scratch_of_visit
 from pds_bids.app.steps import Steps
 from pds_bids.bids.completion import discard, mark_complete
 from pds_bids.bids.inventory import Visit
-from pds_bids.bids.sources import Series
 from pds_bids.bids.writing import atomic_write, remove_partial, write_json, write_text
-from pds_bids.core.config import Config, PrepConfig, Subset
+from pds_bids.core.config import Config, Subset
 from pds_bids.core.errors import ParticipantError
 from pds_bids.core.modality import Modality
 from pds_bids.core.seeds import derived_seed
 from pds_bids.core.volume import ATLAS_SPACE
-from pds_bids.prep.diffusion import reduce_dwi
-from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.intensity import IntensityScale
 from pds_bids.prep.quality import beyond_limits
-from pds_bids.prep.reduced import Choose, Reduced
-from pds_bids.prep.reference import load_reference
+from pds_bids.prep.reduced import Reduced
 from pds_bids.prep.source import Prepared, prepare
 from pds_bids.report.thumbnail import thumbnail
 from pds_bids.synthesis.pipeline import Synthesiser
 from pds_bids.synthesis.result import Synthesised
-
-
-def _reduce_bold(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
-    return reduce_bold(series.path, series.metadata, config, choose)
-
-
-def _reduce_dwi(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
-    if series.bval is None or series.bvec is None:
-        raise ParticipantError(series.path, "has no gradient table", "add .bval and .bvec beside it")
-    return reduce_dwi(series.path, series.bval, series.bvec, config, choose)
-
-
-REDUCE: Mapping[Modality, Callable[[Series, PrepConfig, Choose], Reduced]] = {
-    Modality.BOLD: _reduce_bold,
-    Modality.DWI: _reduce_dwi,
-}
-
-
-def _reduce(series: Series, config: PrepConfig) -> Reduced:
-    if series.reused is None or not series.reused.is_reference:
-        return REDUCE[series.modality](series, config, list)
-    facts = {"modality": series.modality.value, "reused_from": series.reused.dataset}
-    return load_reference(series.path, series.reused.mask, facts, config)
-
 
 Reduce = Callable[[Modality], Reduced]
 """The visit's acquired series of a modality, reduced; raises `ParticipantError`."""
@@ -88,7 +61,7 @@ def run_visit(config: Config, plan: VisitPlan, synthesiser: Synthesiser, run_id:
     @cache
     def reduced(modality: Modality) -> Reduced:
         with steps(f"averaging {modality.full_name}"):
-            return _reduce(plan.usable(modality), config.prep)
+            return reduce_series(plan.usable(modality), config.prep)
 
     remove_partial(visit.folder(out))
     discard(out, visit.subject, visit.session)

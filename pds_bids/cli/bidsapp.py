@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, get_args
 
 import click
 
+from pds_bids.cli.lists import SpaceSeparated
 from pds_bids.cli.options import (
+    Decorator,
     DerivativeDataset,
     Device,
     FilterFile,
@@ -15,28 +16,15 @@ from pds_bids.cli.options import (
     Label,
     Memory,
     Scheduler,
-    SpaceSeparated,
     Target,
+    together,
 )
 from pds_bids.core.config import OutputConfig, Subset, SynthesisConfig
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 SPACES = (*OutputConfig.spaces, "model")
 SLOPPY_STEPS = 1
 
 _Count = click.IntRange(min=1)
-
-
-def together(*options: Decorator) -> Decorator:
-    """Options as one decorator; `--help` lists them in this order."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 def switch(name: str, *field: str, **attributes: Any) -> Decorator:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pds_bids.cli.options import SpaceSeparated
+from pds_bids.cli.lists import SpaceSeparated
 
 ARGUMENTS = frozenset({"bids_dir", "output_dir", "command"})
 """In the file for the record; the command line always says them."""

@@ -14,8 +14,8 @@ import click
 
 from pds_bids import __version__
 from pds_bids.cli.entry import exit_with
+from pds_bids.cli.lists import BidsAppCommand
 from pds_bids.cli.main import command as pds_bids
-from pds_bids.cli.options import BidsAppCommand
 from pds_bids.core.errors import UsageError
 
 ENGINES = ("docker", "podman")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pds_bids.app.experiments.sizes import FULL
-from pds_bids.cli.options import Folder, device_option, seed_option
-from pds_bids.core.config import SynthesisConfig
-
-Command = Callable[..., int]
-
-_ExistingFolder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
-_File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
+from pds_bids.cli.laboratory import (
+    EXISTING_FOLDER,
+    count_option,
+    derivatives_option,
+    device_option,
+    in_setting,
+    kept_work_option,
+    model_option,
+    seed_option,
+    unseen_maps_option,
+)
+from pds_bids.cli.options import Folder
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -26,63 +30,10 @@ def experiment() -> None:
     """
 
 
-label_maps_option = click.option(
-    "--label-maps",
-    type=_ExistingFolder,
-    help="Folder of FreeSurfer-style label maps; people are simulated from those MODEL has not seen.",
-)
-model_option = click.option(
-    "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
-)
-_work = click.option(
-    "--work",
-    type=Folder(),
-    metavar="DIR",
-    help="Where simulated people and results of each are kept.  [default: beside OUT]",
-)
-
-
-def in_setting(n_subjects: int | None) -> Callable[[Command], Command]:
-    """Add the options that `Setting` is made of.
-
-    Parameters
-    ----------
-    n_subjects
-        Default of --n-subjects; None for an experiment that simulates nobody.
-    """
-    simulated = [
-        label_maps_option,
-        click.option(
-            "--n-subjects",
-            type=click.IntRange(min=1),
-            metavar="N",
-            default=n_subjects,
-            help="Simulated people to test on.",
-        ),
-    ]
-    options = [
-        click.option("--out", type=_File, required=True, help="Numbers and findings to write (.json)."),
-        model_option,
-        _work,
-        seed_option,
-        device_option,
-    ]
-
-    def decorate(command: Command) -> Command:
-        for option in reversed([*(simulated if n_subjects else []), *options]):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 @experiment.command()
 @in_setting(FULL["diagnosis"])
-@click.option(
-    "--from-derivatives",
-    "derivatives",
-    type=_ExistingFolder,
-    help="Test on this output of `pds-bids ... --evaluate --output-spaces model`, not on simulated people.",
+@derivatives_option(
+    "Test on this output of `pds-bids ... --evaluate --output-spaces model`, not on simulated people."
 )
 @click.option(
     "--label-column",
@@ -100,23 +51,11 @@ def diagnosis(derivatives: Path | None, label_column: str, **setting: Any) -> in
 
 @experiment.command()
 @in_setting(FULL["pattern"])
-@click.option(
-    "--seeds", type=click.IntRange(min=1), metavar="N", default=3, help="Runs of each mode that draws."
+@count_option("--seeds", "Runs of each mode that draws.", default=3)
+@count_option(
+    "--steps", "Also train the denoiser for so many steps with the loss of each mode.", default=0, least=0
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=0,
-    help="Also train the denoiser for so many steps with the loss of each mode.",
-)
-@click.option(
-    "--n-fit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=24,
-    help="People simulated from training maps for these steps.",
-)
+@count_option("--n-fit", "People simulated from training maps for these steps.", default=24)
 def pattern(seeds: int, steps: int, n_fit: int, **setting: Any) -> int:
     """Exchange the pattern of disease that the networks are told, to see whether it matters."""
     from pds_bids.app.experiments import pattern
@@ -127,20 +66,8 @@ def pattern(seeds: int, steps: int, n_fit: int, **setting: Any) -> int:
 
 @experiment.command()
 @in_setting(FULL["sites"])
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=40,
-    help="Of adapting the refiner to one site.",
-)
-@click.option(
-    "--n-fit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=12,
-    help="People simulated from training maps to adapt to each site.",
-)
+@count_option("--steps", "Of adapting the refiner to one site.", default=40)
+@count_option("--n-fit", "People simulated from training maps to adapt to each site.", default=12)
 def sites(steps: int, n_fit: int, **setting: Any) -> int:
     """Adapt to each of four simulated sites, and test at all of them."""
     from pds_bids.app.experiments import sites
@@ -151,16 +78,14 @@ def sites(steps: int, n_fit: int, **setting: Any) -> int:
 
 @experiment.command()
 @in_setting(FULL["trust"])
-@click.option(
+@count_option(
     "--n-challenged",
-    type=click.IntRange(min=1),
-    metavar="N",
+    "Of these people, those also scanned with lesions, artefacts and unusual protocols.",
     default=12,
-    help="Of these people, those also scanned with lesions, artefacts and unusual protocols.",
 )
 @click.option(
     "--training-bank",
-    type=_ExistingFolder,
+    type=EXISTING_FOLDER,
     help="Pairs that MODEL was trained on.  [default: some of them, simulated again]",
 )
 def trust(n_challenged: int, training_bank: Path | None, **setting: Any) -> int:
@@ -172,7 +97,7 @@ def trust(n_challenged: int, training_bank: Path | None, **setting: Any) -> int:
 
 
 @experiment.command()
-@click.argument("bids_dir", metavar="BIDS_DIR", type=_ExistingFolder)
+@click.argument("bids_dir", metavar="BIDS_DIR", type=EXISTING_FOLDER)
 @in_setting(None)
 def temporal(bids_dir: Path, **setting: Any) -> int:
     """Synthesise from parts of the series of a BIDS dataset, to see how many volumes are enough."""
@@ -184,17 +109,17 @@ def temporal(bids_dir: Path, **setting: Any) -> int:
 
 @experiment.command("all")
 @click.argument("folder", metavar="DIR", type=Folder())
-@label_maps_option
+@unseen_maps_option
 @click.option(
     "--bids-dir",
-    type=_ExistingFolder,
+    type=EXISTING_FOLDER,
     help="Dataset with real series, for the experiment on them.  [default: leave it out]",
 )
 @click.option(
     "--quick", is_flag=True, help="On a few people and with few steps, to see that everything runs."
 )
 @model_option
-@_work
+@kept_work_option
 @seed_option
 @device_option
 def everything(folder: Path, bids_dir: Path | None, quick: bool, **setting: Any) -> int:

@@ -18,7 +18,8 @@ from pds_bids.cli import bidsapp
 from pds_bids.cli.bidsapp import SLOPPY_STEPS
 from pds_bids.cli.configfile import read_defaults
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.options import TYPED, BidsAppCommand, Folder
+from pds_bids.cli.lists import TYPED, BidsAppCommand
+from pds_bids.cli.options import Folder
 from pds_bids.cli.resources import PARTICIPANT_MB, available_memory_mb, default_threads
 from pds_bids.core.config import (
     Config,

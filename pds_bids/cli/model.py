@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,32 +11,29 @@ import click
 from pds_bids import __version__
 from pds_bids.app.experiments.sizes import FULL
 from pds_bids.cli.entry import exit_with
-from pds_bids.cli.experiment import Command, experiment, in_setting
-from pds_bids.cli.options import BidsAppCommand, Folder, SpaceSeparated
-from pds_bids.cli.options import device_option as _device
-from pds_bids.cli.options import seed_option as _seed
+from pds_bids.cli.experiment import experiment
+from pds_bids.cli.laboratory import (
+    FILE,
+    count_option,
+    derivatives_option,
+    device_option,
+    in_setting,
+    label_maps_option,
+    model_option,
+    out_option,
+    seed_option,
+    work_option,
+)
+from pds_bids.cli.lists import BidsAppCommand, SpaceSeparated
+from pds_bids.cli.options import Folder
 from pds_bids.cli.resources import available_cpus, default_threads
 from pds_bids.core.config import SynthesisConfig
 
-_Folder = Folder()
-_ExistingFolder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
-_File = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
-
-_split = click.option(
+_split_option = click.option(
     "--split",
-    type=_File,
+    type=FILE,
     help="Table of participant_id and split: train, calibration or test.  [default: drawn by --seed]",
 )
-_work = click.option(
-    "--work",
-    type=_Folder,
-    metavar="DIR",
-    help="Keep people and scores here: run again, only the rest is made.",
-)
-
-
-def _derivatives(text: str) -> Callable[[Command], Command]:
-    return click.option("--from-derivatives", "derivatives", type=_ExistingFolder, help=text)
 
 
 def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,14 +51,9 @@ pds_model.add_command(experiment)
 
 
 @pds_model.command()
-@click.argument("directory", metavar="DIR", type=_Folder)
-@_seed
-@click.option(
-    "--omp-nthreads",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Threads.  [default: CPUs of this job, at most 8]",
-)
+@click.argument("directory", metavar="DIR", type=Folder())
+@seed_option
+@count_option("--omp-nthreads", "Threads.  [default: CPUs of this job, at most 8]")
 def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
     """Simulate a small cohort in DIR, process it, and print the path of the report."""
     from pds_bids.app import demo
@@ -70,14 +62,10 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
 
 
 @pds_model.command(cls=BidsAppCommand)
-@click.argument("out", metavar="OUT", type=_Folder)
-@click.option(
-    "--n-subjects", type=click.IntRange(min=1), metavar="N", default=12, help="Subjects of the study."
-)
-@click.option(
-    "--label-maps",
-    type=_ExistingFolder,
-    help="Folder of FreeSurfer-style label maps that subjects take in turn.  [default: the ICBM template]",
+@click.argument("out", metavar="OUT", type=Folder())
+@count_option("--n-subjects", "Subjects of the study.", default=12)
+@label_maps_option(
+    "Folder of FreeSurfer-style label maps that subjects take in turn.  [default: the ICBM template]"
 )
 @click.option(
     "--sites",
@@ -87,7 +75,7 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
     default=("oasis", "adni"),
     help="Sites: oasis, adni, ppmi, hospital.",
 )
-@click.option("--sessions", type=click.IntRange(min=1), metavar="N", default=1, help="Visits, a year apart.")
+@count_option("--sessions", "Visits, a year apart.", default=1)
 @click.option(
     "--missing",
     type=click.FloatRange(0, 1),
@@ -114,9 +102,9 @@ def demo(directory: Path, seed: int, omp_nthreads: int | None) -> int:
     help="Fraction of the subjects with a wrong diagnosis on record.",
 )
 @click.option("--no-t1w", is_flag=True, help="Take no T1w images.")
-@_seed
-@click.option("--nprocs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: all CPUs]")
-@_device
+@seed_option
+@count_option("--nprocs", "Processes.  [default: all CPUs]")
+@device_option
 def simulate(
     out: Path,
     label_maps: Path | None,
@@ -144,14 +132,10 @@ def info(model: str) -> None:
 
 @pds_model.command()
 @click.argument("preset")
-@click.option(
-    "--label-maps",
-    type=_ExistingFolder,
-    help="Simulate pairs from this folder of FreeSurfer-style label maps.",
-)
-@_derivatives("Or take pairs from this output of `pds-bids ... --evaluate --output-spaces model`.")
-@_split
-@click.option("--out", type=_File, required=True, help="Checkpoint to write (.safetensors).")
+@label_maps_option("Simulate pairs from this folder of FreeSurfer-style label maps.")
+@derivatives_option("Or take pairs from this output of `pds-bids ... --evaluate --output-spaces model`.")
+@_split_option
+@out_option("Checkpoint to write (.safetensors).")
 @click.option(
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -165,10 +149,10 @@ def info(model: str) -> None:
     help="Go on where an earlier run with the same --out stopped, or begin anew.",
 )
 @click.option(
-    "--tensorboard", type=_Folder, metavar="DIR", help="Log losses and sample images for TensorBoard in DIR."
+    "--tensorboard", type=Folder(), metavar="DIR", help="Log losses and sample images for TensorBoard in DIR."
 )
-@_device
-@_seed
+@device_option
+@seed_option
 def train(resume: bool, **order: Any) -> int:
     """Train networks as PRESET says: the name of a bundled one, or a TOML file.
 
@@ -181,18 +165,14 @@ def train(resume: bool, **order: Any) -> int:
 
 
 @pds_model.command(cls=BidsAppCommand)
-@click.option(
-    "--label-maps",
-    type=_ExistingFolder,
-    help="Simulate people from those of this folder of FreeSurfer-style label maps that MODEL has not seen.",
+@label_maps_option(
+    "Simulate people from those of this folder of FreeSurfer-style label maps that MODEL has not seen."
 )
-@_derivatives("Or take people from this output of `pds-bids ... --evaluate --output-spaces model`.")
-@_split
-@click.option("--out", type=_File, required=True, help="Table to write (.tsv).")
-@_work
-@click.option(
-    "--model", default=SynthesisConfig.model, metavar="NAME|PATH", help="Bundled weights, or a checkpoint."
-)
+@derivatives_option("Or take people from this output of `pds-bids ... --evaluate --output-spaces model`.")
+@_split_option
+@out_option("Table to write (.tsv).")
+@work_option("Keep people and scores here: run again, only the rest is made.")
+@model_option
 @click.option(
     "--compare",
     multiple=True,
@@ -209,22 +189,15 @@ def train(resume: bool, **order: Any) -> int:
     "without and with the T1w.",
 )
 @click.option("--baselines/--no-baselines", default=True, help="Score what needs no network, too.")
-@click.option(
+@count_option(
     "--n-fit",
-    type=click.IntRange(min=0),
-    metavar="N",
+    "Training pairs that the linear and the matched baseline are fitted to; 0 leaves these out.",
     default=60,
-    help="Training pairs that the linear and the matched baseline are fitted to; 0 leaves these out.",
+    least=0,
 )
-@click.option(
-    "--n-subjects",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=FULL["evaluate"],
-    help="Simulated subjects to score.",
-)
-@_device
-@_seed
+@count_option("--n-subjects", "Simulated subjects to score.", default=FULL["evaluate"])
+@device_option
+@seed_option
 def evaluate(
     label_maps: Path | None,
     derivatives: Path | None,
@@ -260,7 +233,7 @@ def ablate(study: str, **setting: Any) -> int:
     required=True,
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
 )
-@click.option("--out", type=_File, required=True, help="Page to write (.html).")
+@out_option("Page to write (.html).")
 def report(results: tuple[Path, ...], out: Path) -> int:
     """Show what evaluations and experiments found, by the JSON of each, on one page."""
     from pds_bids.app import evaluationpage

@@ -49,13 +49,10 @@ class Grid:
         return lengths
 
 
-def _model_affine() -> NDArray[np.float64]:
-    affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = (-79.0, -112.0, -82.0)
-    return affine
-
-
-MODEL_GRID = Grid((80, 96, 88), _model_affine())
+MODEL_GRID = Grid(
+    (80, 96, 88),
+    np.array([[2.0, 0.0, 0.0, -79.0], [0.0, 2.0, 0.0, -112.0], [0.0, 0.0, 2.0, -82.0], [0.0, 0.0, 0.0, 1.0]]),
+)
 """2 mm grid of the networks: left-right symmetric, the ICBM brain inside with margins."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -199,16 +200,27 @@ def resampled(cluster: NDArray[np.integer], seed: int, n: int) -> Iterator[NDArr
     cluster
         (n_subjects,) which anatomy each subject was made from.
 
-    Yields
-    ------
-    ndarray
+    Returns
+    -------
+    iterator of ndarray
         Rows, with repetitions; about n_subjects of them.
     """
+    return iter(_drawn_rows(tuple(np.asarray(cluster).tolist()), seed, n))
+
+
+@lru_cache(maxsize=4)  # a table draws the same people for every metric of every method
+def _drawn_rows(cluster: tuple[int, ...], seed: int, n: int) -> list[NDArray[np.int64]]:
     generator = np.random.default_rng(seed)
-    groups = [np.flatnonzero(cluster == c) for c in np.unique(cluster)]
+    groups = [np.flatnonzero(np.equal(cluster, c)) for c in np.unique(cluster)]
+
+    def members(group: NDArray[np.int64]) -> NDArray[np.int64]:
+        return group[generator.integers(len(group), size=len(group))]
+
+    samples = []
     for _ in range(n):
         chosen = generator.integers(len(groups), size=len(groups))
-        yield np.concatenate([generator.choice(groups[c], len(groups[c])) for c in chosen])
+        samples.append(np.concatenate([members(groups[c]) for c in chosen]))
+    return samples
 
 
 def clustered_bootstrap(

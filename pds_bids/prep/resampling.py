@@ -75,7 +75,7 @@ def field_of_view(source: Grid, target: Grid, to_target: Matrix) -> NDArray[np.b
 def isotropic_grid(grid: Grid, spacing_mm: float) -> Grid:
     """The same box with the same axes in cubic voxels of `spacing_mm`."""
     extent_mm = np.array(grid.shape) * grid.voxel_mm
-    x, y, z = (int(n) for n in np.maximum(np.ceil(extent_mm / spacing_mm), 1))
+    x, y, z = (int(n) for n in np.ceil(extent_mm / spacing_mm))
     axes = grid.affine[:3, :3] / grid.voxel_mm
     corner = grid.affine[:3, 3] - grid.affine[:3, :3] @ np.full(3, 0.5)
     affine = np.eye(4)

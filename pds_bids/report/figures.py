@@ -6,9 +6,6 @@ cut out and taken for an acquired image. Every figure states its convention and 
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -172,35 +169,6 @@ def comparison(
     sheet.annotate([row.synthetic for row in rows], [row.label for row in rows])
     sheet.footer(window, cmap, label)
     return sheet.figure
-
-
-def to_svg(figure: Figure) -> str:
-    """The figure as SVG: the same figure gives the same text, byte for byte."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pds-bids"}):
-        figure.savefig(buffer, format="svg", metadata={"Title": figure.get_suptitle(), "Date": None})
-    # matplotlib asks for hard pixels, which alias when a browser fits the picture to a page
-    svg = buffer.getvalue().replace("image-rendering:crisp-edges;image-rendering:pixelated", "")
-    return re.sub(r"(?<=data:image/png;base64,)[^\"]+", lambda png: _with_palette(png[0]), svg)
-
-
-def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as PNG, for places that cannot show SVG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _with_palette(png: str) -> str:
-    """A base64 PNG with its colours indexed, which is smaller: a colour map has only 256 of them."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(base64.b64decode(png)))
-    buffer = io.BytesIO()
-    image.convert("RGB").quantize(256).save(buffer, format="png", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _canonical_pair(volume: Volume, mask: Volume | None) -> tuple[Volume, NDArray[np.bool_]]:

@@ -30,7 +30,7 @@ class Section:
     figure
         Path of the same SVG beside the page, relative to it.
     svg
-        The SVG itself (see `figures.to_svg`).
+        The SVG itself (see `encoding.to_svg`).
     caption
         What to look for in the figure.
     synthetic

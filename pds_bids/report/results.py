@@ -22,7 +22,7 @@ class Chart(NamedTuple):
     title
         Also drawn in the figure.
     svg
-        See `figures.to_svg`.
+        See `encoding.to_svg`.
     """
 
     title: str

@@ -126,7 +126,9 @@ def test_every_synthetic_image_says_so(run: Run) -> None:
         told = sidecar["Synthesis"]
         assert (told["num_samples"], told["steps"], told["device"]) == (2, 2, "cpu")
         assert {told["source"], told["target"]} == set(map(str, Modality))
-        assert {"model", "model_version", "weights_sha256", "training_data", "seed", "t1w_context"} <= set(told)
+        assert {"model", "model_version", "weights_sha256", "training_data", "seed", "t1w_context"} <= set(
+            told
+        )
         assert {"out_of_distribution_score", "out_of_distribution_limit"} <= set(told)
     others = set(run.sidecars()) - set(synthetic)
     assert others

@@ -30,7 +30,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     def buggy(*_: object, **__: object) -> None:
         raise ZeroDivisionError(BUG)
 
-    monkeypatch.setattr(visit, "_reduce", buggy)
+    monkeypatch.setattr(visit, "reduce_series", buggy)
     bids = tmp_path / "in put"
     add_description(bids)
     add_participant(bids, PEOPLE[0], Modality.BOLD)

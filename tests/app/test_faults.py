@@ -26,6 +26,7 @@ def test_the_battery_is_large() -> None:
     assert len({(case.name, getattr(case, "modality", None)) for case in cases}) == len(cases)
 
 
+@pytest.mark.slow
 def test_faults_harm_neither_inputs_nor_the_sound(battery: Battery) -> None:
     assert battery.ended.code == 1
     assert battery.statuses[SOUND]["status"] == "complete"
@@ -33,6 +34,7 @@ def test_faults_harm_neither_inputs_nor_the_sound(battery: Battery) -> None:
     assert len(battery.statuses) == len(FAULTS) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(FAULTS)), ids=lambda k: f"{FAULTS[k].name} {FAULTS[k].modality}")
 def test_a_fault_is_told_in_one_line(battery: Battery, number: int) -> None:
     fault, told = FAULTS[number], battery.statuses[visit(number)]
@@ -43,6 +45,7 @@ def test_a_fault_is_told_in_one_line(battery: Battery, number: int) -> None:
     assert fault.said in line
 
 
+@pytest.mark.slow
 def test_nothing_but_those_lines_is_said(battery: Battery) -> None:
     lines = battery.ended.err.splitlines()
     assert [line for line in lines if not line.startswith("[") or "unexpected" in line] == []

@@ -17,7 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pds_bids.app import cohort, scores, visit
+from pds_bids.app import cohort, reduction, scores, visit
 from pds_bids.app.baselines import fitted_baselines, unfitted_baselines
 from pds_bids.app.methods import (
     KINDS,
@@ -170,7 +170,7 @@ def shown_to_networks(
     """A visit with both modalities and `--evaluate`."""
     for modality, mean in acquired.items():
         reduced = Reduced(folder / modality.value, mean, {}, ())
-        monkeypatch.setitem(visit.REDUCE, modality, lambda *_, it=reduced: it)
+        monkeypatch.setitem(reduction.REDUCE, modality, lambda *_, it=reduced: it)
     series = {m: Series(m, folder / m.value, 1, {}, {}) for m in Modality}
     who = Visit("01", None, frozenset(Modality), has_t1w=False)
     plan = VisitPlan(who, (TARGET,), series, {}, None, "")

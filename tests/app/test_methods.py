@@ -188,6 +188,7 @@ def test_the_whole_volume_and_the_uncertainty_are_scored_in_the_mask_of_the_sour
     assert 0 < numbers["nmi"] < 1
 
 
+@pytest.mark.slow
 def test_every_method_is_scored_on_every_subject_in_both_directions(model: PdsModel, bank: PairBank) -> None:
     rivals = network(model, {"rival": "estimate", MAIN: "refined"})
     scores = list(scored(everybody(bank), {"a": unfitted_baselines(model), "b": rivals}, seed=0))

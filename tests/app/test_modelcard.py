@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import pds_bids
 from pds_bids.app import modelcard
 from pds_bids.models.checkpoint import annotate, file_sha256, write_checkpoint
 from pds_bids.models.denoiser import DenoiserConfig
@@ -113,5 +114,12 @@ def test_a_card_that_says_nothing_can_be_read(path: Path) -> None:
         assert told in text
 
 
-def test_the_card_of_the_bundled_model_can_be_read() -> None:
-    assert modelcard.text("base").startswith("Model card: base")
+WEIGHTS = sorted(Path(pds_bids.__file__).parent.glob("weights/*.safetensors"))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
+def test_the_card_beside_bundled_weights_is_theirs(weights: Path) -> None:
+    card = weights.with_suffix(".rst")
+    command = f"pds-model info {weights.stem} > pds_bids/weights/{card.name}"
+
+    assert card.read_text(encoding="utf-8") == modelcard.text(weights.stem) + "\n", f"run {command}"

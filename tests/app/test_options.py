@@ -187,7 +187,7 @@ def test_strict_qc_refuses_what_lies_beyond_a_limit_and_no_notes(
         raise ParticipantError("the test", "reached the synthesis", "")
 
     prepared = SimpleNamespace(warnings=("no T1w",), facts={"snr": snr, "alignment": {"dice": 0.95}})
-    monkeypatch.setattr(visit, "_reduce", lambda series, prep: None)
+    monkeypatch.setattr(visit, "reduce_series", lambda series, prep: None)
     monkeypatch.setattr(visit, "prepare", lambda *_, **__: prepared)
     monkeypatch.setattr(visit, "_synthesise", synthesise)
     strict = Config(raw, tmp_path / "out", tmp_path, run=RunConfig(strict_qc=True))

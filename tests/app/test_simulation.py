@@ -19,14 +19,8 @@ import pytest
 from pds_bids.app import simulation
 from pds_bids.app.anatomies import aligned_structures, label_maps
 from pds_bids.app.demo import write_study
-from pds_bids.app.studyfiles import (
-    TRUTH,
-    VisitFiles,
-    claim_folder,
-    remove_unfinished,
-    sidecar,
-    write_study_files,
-)
+from pds_bids.app.studyfolder import claim_folder, remove_unfinished, write_study_files
+from pds_bids.app.visitfiles import TRUTH, VisitFiles, sidecar
 from pds_bids.bids.inventory import inventory
 from pds_bids.core.config import Selection
 from pds_bids.core.errors import CannotWriteError, ParticipantError, PdsError, TemporaryError, UsageError

@@ -64,14 +64,14 @@ def sessions(shared_data: Path, tmp_path: Path) -> Path:
 def test_real_sessions_and_runs_with_draws_and_a_crash(
     sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reduce_series = visit._reduce
+    reduce_series = visit.reduce_series
 
     def buggy(series: Series, *rest: object) -> object:
         if "sub-02" in series.path.name:
             raise ZeroDivisionError("a bug")
         return reduce_series(series, *rest)
 
-    monkeypatch.setattr(visit, "_reduce", buggy)
+    monkeypatch.setattr(visit, "reduce_series", buggy)
     out = tmp_path / "out"
     options = "--sloppy --omp-nthreads 1 --num-samples 2 --sampling-steps 2 --save-draws --resource-monitor"
     spaces = "--output-spaces native MNI152NLin2009aSym model"

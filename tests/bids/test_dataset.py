@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sysconfig
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ from pds_bids.core.modality import Modality
 from pds_bids.core.volume import ATLAS_SPACE, MODEL_SPACE, Volume
 
 RAW = {"dataset_description.json": {"Name": 'A "raw" dataset: #1', "BIDSVersion": "1.8.0", "License": "CC0"}}
+SYNTHETIC = ("synth", "synthstd", "synthdrawmean", "synthdrawstd", "synthdraw1")
 SPACES: dict[str, dict[str, str]] = {
     "native": {},
     ATLAS_SPACE: {"space": ATLAS_SPACE, "res": "2"},
@@ -67,7 +71,7 @@ def write_visit(out: Path, subject: str, session: str | None, source: Modality) 
     for space in SPACES:
         for desc, suffix in (("preproc", source.mean_suffix), ("brain", "mask")):
             write_image(out, subject, session, source.datatype, space, desc, suffix)
-        for desc in ("synth", "synthstd", "synthdrawmean", "synthdrawstd", "synthdraw1"):
+        for desc in SYNTHETIC:
             write_image(out, subject, session, target.datatype, space, desc, target.mean_suffix)
     for suffix in (target.mean_suffix, "mask"):
         write_image(out, subject, session, target.datatype, MODEL_SPACE, REFERENCE_DESC, suffix)
@@ -329,3 +333,30 @@ def test_a_tampered_link_of_another_dataset_is_an_error_line(build_tree, tmp_pat
     path.write_text(json.dumps(json.loads(path.read_text()) | {"DatasetLinks": links, "Name": "another"}))
     with pytest.raises(CannotWriteError, match="holds what was made from the dataset"):
         write_dataset_files(folder, raw, "1.0")
+
+
+def recipe() -> str:
+    """The code of `docs/outputs.rst`, as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "outputs.rst").read_text(encoding="utf-8")
+    (block,) = re.findall(r":name: pybids-recipe\n\n((?:\n|   .*\n)+)", page)
+    return textwrap.dedent(block)
+
+
+def test_the_recipe_finds_synthetic_volumes_and_keeps_them_out(out: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "dataset"
+    write_text(raw / "sub-01" / "dwi" / "sub-01_trace.nii.gz", "as some scanners write it")
+    found: dict[str, Any] = {"BIDS_DIR": raw, "OUTPUT_DIR": out}
+
+    exec(recipe(), found)
+
+    descs = {
+        name: {(file.entities["subject"], file.entities.get("desc")) for file in found[name]}
+        for name in ("synthetic", "estimates", "acquired")
+    }
+    assert descs["synthetic"] == {(subject, desc) for subject in ("01", "02") for desc in SYNTHETIC}
+    assert descs["estimates"] == {("01", "synth"), ("02", "synth")}
+    assert len(found["estimates"]) == 3
+    assert descs["acquired"] == {("01", None)} | {
+        (s, d) for s in ("01", "02") for d in ("preproc", REFERENCE_DESC)
+    }
+    assert not set(found["synthetic"]) & set(found["acquired"])

@@ -22,7 +22,9 @@ from pds_bids.evaluation.metrics import (
     whole_psnr,
 )
 
-METRICS = pytest.mark.parametrize("metric", [psnr, whole_psnr, mae, nmi, ssim], ids=lambda f: f.__name__)
+SYMMETRIC = [psnr, whole_psnr, mae, nmi, ssim]
+METRICS = pytest.mark.parametrize("metric", SYMMETRIC, ids=lambda f: f.__name__)
+EVERY_METRIC = pytest.mark.parametrize("metric", [*SYMMETRIC, sharpness], ids=lambda f: f.__name__)
 
 
 @pytest.fixture
@@ -53,6 +55,11 @@ def test_psnr_agrees_with_scikit_image(truth, estimate, mask):
     )
 
     assert psnr(estimate, truth, mask) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", [psnr, whole_psnr])
+def test_ten_times_the_range_is_20_db_more(metric, truth, estimate, mask):
+    assert metric(estimate, truth, mask, 20.0) == pytest.approx(metric(estimate, truth, mask) + 20)
 
 
 def test_ssim_agrees_with_scikit_image(truth, estimate, mask):
@@ -94,6 +101,7 @@ def test_nmi_agrees_with_scikit_learn(truth, estimate, mask, n_bins):
     expected = normalized_mutual_info_score(*codes)
 
     assert nmi(truth, estimate, mask, n_bins=n_bins) == pytest.approx(expected, rel=1e-9)
+    assert (nmi(truth, estimate, mask) == nmi(truth, estimate, mask, n_bins=n_bins)) is (n_bins == 64)
 
 
 def test_nmi_ignores_contrast(truth, mask):
@@ -114,6 +122,31 @@ def test_mae_of_each_roi(truth, estimate, mask):
     assert first == pytest.approx(mae(estimate, truth, labels == 1))
     assert third == pytest.approx(mae(estimate, truth, labels == 3))
     assert np.isnan([second, fourth]).all()
+
+
+@pytest.mark.parametrize("voxels", [[], [0], [0, 5]])
+def test_a_roi_has_the_mean_of_its_voxels_however_few(truth, estimate, voxels):
+    labels = np.zeros(truth.shape, int)
+    labels.flat[-1] = 2
+    labels.flat[voxels] = 1
+
+    with np.errstate(all="raise"):
+        first, second = mae_of_rois(estimate, truth, labels, n_rois=2)
+
+    expected = np.abs(truth - estimate).flat[voxels].mean() if voxels else np.nan
+    assert first == pytest.approx(expected, nan_ok=True)
+    assert second == pytest.approx(abs(truth.flat[-1] - estimate.flat[-1]))
+
+
+def test_rois_of_another_shape_or_of_nothing_are_refused(truth):
+    labels = np.ones(truth.shape, int)
+
+    for x, y in ((truth[:-1], truth), (truth, truth[:-1])):
+        with pytest.raises(ValueError, match=r"^shapes differ"):
+            mae_of_rois(x, y, labels, 1)
+    with pytest.raises(ValueError, match=r"^the mask is empty$"):
+        mae_of_rois(truth, truth, 0 * labels, 1)
+    assert mae_of_rois(truth, truth, labels, 1) == 0
 
 
 @METRICS
@@ -150,16 +183,17 @@ def test_psnr_of_an_offset(offset):
     assert psnr(x, x + offset, mask) == pytest.approx(20 * np.log10(2 / offset))
 
 
-@METRICS
+@EVERY_METRIC
 def test_an_empty_mask_is_refused(metric, truth):
-    with pytest.raises(ValueError, match="the mask is empty"):
+    with pytest.raises(ValueError, match=r"^the mask is empty$"):
         metric(truth, truth, np.zeros(truth.shape, bool))
 
 
-@METRICS
+@EVERY_METRIC
 def test_another_shape_is_refused(metric, truth, mask):
-    with pytest.raises(ValueError, match="shapes differ"):
-        metric(truth[:-1], truth, mask)
+    for x, y in ((truth[:-1], truth), (truth, truth[:-1])):
+        with pytest.raises(ValueError, match=r"^shapes differ"):
+            metric(x, y, mask)
 
 
 def test_the_interval_follows_from_its_seed(random):
@@ -179,6 +213,21 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(random):
         covered.append(low <= 0 <= high)
 
     assert 0.85 <= np.mean(covered) <= 1
+
+
+def test_the_interval_is_as_wide_as_theory_says(random):
+    values = random.standard_normal(36)
+
+    low, high = clustered_bootstrap(values, np.arange(36), n=3000)
+
+    assert (high - values.mean()) / (values.std() / 6) == pytest.approx(1.96, abs=0.07)
+    assert (values.mean() - low) / (values.std() / 6) == pytest.approx(1.96, abs=0.07)
+
+
+def test_by_default_the_interval_is_that_of_the_tables(random):
+    values, cluster = random.standard_normal(9), np.arange(9) // 3
+
+    assert clustered_bootstrap(values, cluster) == clustered_bootstrap(values, cluster, seed=0, n=2000)
 
 
 def test_subjects_of_one_anatomy_are_not_independent(random):
@@ -203,6 +252,7 @@ def test_the_interval_of_a_true_sd_holds_its_share(random, level):
 
     assert coverage(error, sd, everywhere, level) == pytest.approx(level, abs=0.01)
     assert coverage(error, sd / 2, everywhere, level) < level - 0.1
+    assert coverage(0 * error, 0 * sd, everywhere, level) == 1
 
 
 @pytest.fixture
@@ -221,17 +271,28 @@ def test_a_volume_is_as_sharp_as_itself(texture, ball):
     assert sharpness(texture, texture, ball) == 1
     assert sharpness(texture + 3, texture, ball) == pytest.approx(1)
     assert sharpness(2 * texture, texture, ball) == pytest.approx(4)
+    assert sharpness(1e-6 * texture, 1e-6 * texture, ball) == 1
+
+
+def test_sharpness_of_a_volume_with_unequal_sides(texture, ball):
+    corner = np.s_[:60, 2:50, 4:]
+
+    assert sharpness(2 * texture[corner], texture[corner], ball[corner]) == pytest.approx(4)
 
 
 def test_a_flat_volume_has_no_sharpness(texture, ball):
     assert sharpness(np.full(texture.shape, 1.2), texture, ball) == pytest.approx(0, abs=1e-20)
 
 
-def test_sharpness_is_unknown_where_the_mask_is_all_edge(texture):
+@pytest.mark.parametrize(("voxel_mm", "thin"), [(2.0, 2), (1.0, 4)])
+def test_sharpness_is_unknown_where_the_mask_is_all_edge(texture, voxel_mm, thin):
+    """Half of a sheet of 4 mm is within the 2 mm from either side that fade to nothing."""
     sheet = np.zeros(texture.shape, bool)
-    sheet[30] = True
+    sheet[30 : 30 + thin] = True
 
-    assert np.isnan(sharpness(texture, texture, sheet))
+    assert np.isnan(sharpness(texture, texture, sheet, voxel_mm))
+    sheet[30 + thin] = True
+    assert sharpness(texture, texture, sheet, voxel_mm) == 1
 
 
 @pytest.mark.parametrize("sigma_mm", [0.5, 1.0, 2.0])

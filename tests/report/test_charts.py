@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from pds_bids.report.charts import KINDS, chart
-from pds_bids.report.figures import to_svg
+from pds_bids.report.encoding import to_svg
 from pds_bids.report.panels import COLOURS, QUIET, intervals, numbers
 
 HOSTILE = """<script>alert("1")</script> & $\\frac{1}{ 'ü'"""

@@ -8,7 +8,8 @@ import pytest
 
 from pds_bids.core.errors import GridMismatch
 from pds_bids.core.volume import Volume, load_volume
-from pds_bids.report.figures import Row, comparison, mosaic, overlay, to_png, to_svg
+from pds_bids.report.encoding import to_png, to_svg
+from pds_bids.report.figures import Row, comparison, mosaic, overlay
 from pds_bids.report.sheet import CONVENTION, SYNTHETIC
 
 HOSTILE = """<script>alert("1")</script> & $\\frac{1}{ 'ü'"""

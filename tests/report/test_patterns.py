@@ -8,7 +8,7 @@ from PIL import Image
 
 from pds_bids.core.errors import GridMismatch
 from pds_bids.core.volume import Volume
-from pds_bids.report.figures import to_png
+from pds_bids.report.encoding import to_png
 from pds_bids.report.patterns import pattern_maps
 
 

@@ -67,6 +67,7 @@ def test_far_away_nothing_moves(masks, grid):
     assert max(moved.select(axis, end).max() for axis in range(3) for end in (0, -1)) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_neighbour_can_be_held(masks):
     shell = blob(Ellipsoid((-26, -23, -13), (11, 24, 11), pitch_deg=-37)) & ~masks["hippocampus"]
     where = resizing_grid([masks["hippocampus"], shell], [0.85, 1.0])

@@ -69,6 +69,7 @@ def volumes(regions: Tensor) -> Tensor:
     return torch.bincount(regions.flatten(), minlength=len(Region)).double()
 
 
+@pytest.mark.slow
 def test_regions_have_the_volumes_of_the_condition(brain, patient):
     """Against the same subject without disease: the hippocampus really loses what was asked for."""
     healthy = condition(replace(patient, group=Group.NC))

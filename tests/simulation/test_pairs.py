@@ -156,6 +156,7 @@ def test_closing_agrees_with_scipy(generator):
     assert closed.sum() > mask.sum()
 
 
+@pytest.mark.slow
 def test_the_same_subject_scanned_again_differs_little(phantom):
     generator = torch.Generator().manual_seed(3)
     scans, brain = repeated_targets(phantom, generator, 2, draw_anybody(generator))

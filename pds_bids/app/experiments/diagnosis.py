@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pds_bids.app.experiments.features import (
-    Subjects,
+    Labelled,
     measured,
     real_subjects,
     roi_views,
@@ -112,12 +112,12 @@ class Told:
     """
 
     target: Modality
-    subjects: Subjects
+    subjects: Labelled
     seed: int
     probability: dict[str, Array]
 
     @classmethod
-    def by_arms(cls, views: dict[str, Array], target: Modality, subjects: Subjects, seed: int) -> Told:
+    def by_arms(cls, views: dict[str, Array], target: Modality, subjects: Labelled, seed: int) -> Told:
         """From ROI means, (n, R) each, of the views of `roi_views`.
 
         Raises

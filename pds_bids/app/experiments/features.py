@@ -33,7 +33,7 @@ VIEWS = ("source", "target", "synthetic", "template")
 
 
 @dataclass(frozen=True)
-class Subjects:
+class Labelled:
     """Rows that have labels.
 
     Attributes
@@ -61,15 +61,15 @@ class Subjects:
     anatomy: NDArray[np.int64]
 
 
-def simulated_subjects(people: People) -> Subjects:
+def simulated_subjects(people: People) -> Labelled:
     """Simulated people and their diagnoses."""
     from pds_bids.training.data import GROUPS
 
     people.simulate()
-    return Subjects(people, people.name, GROUPS, people.group, people.person, people.anatomy)
+    return Labelled(people, people.name, GROUPS, people.group, people.person, people.anatomy)
 
 
-def real_subjects(derivatives: Path, label_column: str, checkpoint: Checkpoint) -> Subjects:
+def real_subjects(derivatives: Path, label_column: str, checkpoint: Checkpoint) -> Labelled:
     """Visits with both modalities whose subjects have a label, less those that the model was trained on.
 
     Parameters
@@ -107,7 +107,7 @@ def real_subjects(derivatives: Path, label_column: str, checkpoint: Checkpoint) 
     subject = np.array([names.index(visit.subject) for visit in visits])
     labels = np.array([classes.index(label_of[visit.subject]) for visit in visits])
     pairs = DerivativePairs(visits, {})
-    return Subjects(pairs, pairs.name, classes, labels, subject, subject)
+    return Labelled(pairs, pairs.name, classes, labels, subject, subject)
 
 
 Measure = Callable[[Case], Mapping[str, Array]]

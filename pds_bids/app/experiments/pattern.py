@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pds_bids.app.experiments.features import Subjects, measured, roi_views, simulated_subjects
+from pds_bids.app.experiments.features import Labelled, measured, roi_views, simulated_subjects
 from pds_bids.app.experiments.finetuning import fine_tuned
 from pds_bids.app.experiments.patternmodes import know, pattern_objective, shown
 from pds_bids.app.experiments.people import People
@@ -99,7 +99,7 @@ def run(plan: Plan, setting: Setting) -> int:
 
 
 def _shown(
-    plan: Plan, setting: Setting, checkpoint: Checkpoint, subjects: Subjects
+    plan: Plan, setting: Setting, checkpoint: Checkpoint, subjects: Labelled
 ) -> dict[str, list[Views]]:
     from pds_bids.training.pattern_loss import Mode
 
@@ -116,7 +116,7 @@ def _shown(
     return found
 
 
-def _views(setting: Setting, subjects: Subjects, checkpoint: Checkpoint, changed: str) -> Views:
+def _views(setting: Setting, subjects: Labelled, checkpoint: Checkpoint, changed: str) -> Views:
     from pds_bids.prep.rois import roi_atlas
 
     what = f"rois-{checkpoint.sha256[:12]}{changed}"
@@ -143,7 +143,7 @@ def roi_error(views: Mapping[str, NDArray[np.floating]]) -> NDArray[np.floating]
     return error
 
 
-def _rows(by_mode: Mapping[str, Sequence[Views]], subjects: Subjects, seed: int) -> list[dict[str, Any]]:
+def _rows(by_mode: Mapping[str, Sequence[Views]], subjects: Labelled, seed: int) -> list[dict[str, Any]]:
     """One a direction and mode: means over its seeds, and what changes from `BASELINE`."""
     from pds_bids.evaluation.comparison import interval
     from pds_bids.evaluation.diagnosis import balanced_accuracy, gain
@@ -172,7 +172,7 @@ def _rows(by_mode: Mapping[str, Sequence[Views]], subjects: Subjects, seed: int)
 
 
 def _told(
-    target: Modality, by_mode: Mapping[str, Sequence[Views]], subjects: Subjects, seed: int
+    target: Modality, by_mode: Mapping[str, Sequence[Views]], subjects: Labelled, seed: int
 ) -> dict[str, list[NDArray[np.floating]]]:
     """(n, K) by mode and run: classifiers learn from acquired pairs, and are shown each run's imputations."""
     from pds_bids.evaluation.diagnosis import Arm, out_of_fold

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from pds_bids.app.experiments.kept import Arrays, aligned_once, kept
 from pds_bids.app.experiments.setting import Setting
+from pds_bids.app.provenance import fingerprint
 from pds_bids.app.testbed import maps_of
 from pds_bids.app.workers import workers
 from pds_bids.core.seeds import derived_seed
@@ -154,8 +153,7 @@ class People:
     def name(self) -> str:
         """Tells these people from others, however many they are."""
         sizes = {name: path.stat().st_size for name, path in self.maps.items()}
-        what = json.dumps([sizes, self.sites, self.everywhere, self.seed], sort_keys=True)
-        return f"people-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+        return f"people-{fingerprint([sizes, self.sites, self.everywhere, self.seed])}"
 
     def _path(self, person: int) -> Path:
         return self.folder / self.name / f"{person:04d}.npz"

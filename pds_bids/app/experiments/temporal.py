@@ -6,8 +6,6 @@ the reduction takes at most `MAX_VOLUMES`, evenly spaced.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from pds_bids.app.experiments.kept import Arrays, kept
 from pds_bids.app.experiments.setting import Result, Setting, write_result
 from pds_bids.app.modelcard import interval_text
+from pds_bids.app.provenance import fingerprint
 from pds_bids.bids.inventory import inventory
 from pds_bids.bids.sources import Series, select_series, select_t1w
 from pds_bids.core.config import PrepConfig, Selection, SynthesisConfig
@@ -28,7 +27,7 @@ from pds_bids.core.errors import ParticipantError, UsageError
 from pds_bids.core.modality import Modality
 
 if TYPE_CHECKING:
-    from pds_bids.prep.reduced import Choose, Reduced
+    from pds_bids.prep.reduced import Reduced
     from pds_bids.prep.source import Prepared
     from pds_bids.synthesis.pipeline import Synthesiser
 
@@ -95,12 +94,13 @@ def run(plan: Plan, setting: Setting) -> int:
 def _stamp(series: Series, t1w: Path | None, synthesiser: Synthesiser) -> str:
     files = [*series.files, *([t1w] if t1w else [])]
     stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    what = json.dumps([stamps, synthesiser.checkpoint.sha256, COUNTS])
-    return f"{series.path.name.partition('.')[0]}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+    what = fingerprint([stamps, synthesiser.checkpoint.sha256, COUNTS])
+    return f"{series.path.name.partition('.')[0]}-{what}"
 
 
 def _compared(series: Series, t1w: Path | None, synthesiser: Synthesiser, threads: int) -> Arrays:
     """Comparisons of one series: their names, how many volumes each is about, and (k, 4) `MEASURES`."""
+    from pds_bids.app.reduction import reduce_series
     from pds_bids.prep.source import prepare
 
     config = PrepConfig(threads=threads)
@@ -110,11 +110,11 @@ def _compared(series: Series, t1w: Path | None, synthesiser: Synthesiser, thread
         usable[:] = volumes
         return volumes
 
-    reduced = _reduced(series, config, whole)
+    reduced = reduce_series(series, config, whole)
     prepared = prepare(reduced, t1w, Path(), config, warp=False)
 
     def made(volumes: list[int]) -> Volumes:
-        part = _reduced(series, config, lambda _: volumes)
+        part = reduce_series(series, config, lambda _: volumes)
         return _made(part, prepared, series.modality, synthesiser)
 
     half, everything = len(usable) // 2, _made(reduced, prepared, series.modality, synthesiser)
@@ -131,12 +131,6 @@ def _compared(series: Series, t1w: Path | None, synthesiser: Synthesiser, thread
         "n_volumes": np.array([n for n, *_ in compared.values()]),
         "measures": np.array([_difference(a, b, mask) for _, a, b in compared.values()]),
     }
-
-
-def _reduced(series: Series, config: PrepConfig, choose: Choose) -> Reduced:
-    from pds_bids.app.visit import REDUCE
-
-    return REDUCE[series.modality](series, config, choose)
 
 
 def _made(reduced: Reduced, prepared: Prepared, modality: Modality, synthesiser: Synthesiser) -> Volumes:

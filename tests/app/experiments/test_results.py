@@ -10,7 +10,7 @@ import pytest
 
 from pds_bids.app.experiments import diagnosis, pattern, sites
 from pds_bids.app.experiments.diagnosis import Told
-from pds_bids.app.experiments.features import Subjects
+from pds_bids.app.experiments.features import Labelled
 from pds_bids.app.experiments.setting import Setting
 from pds_bids.core.errors import UsageError
 from pds_bids.core.modality import Modality
@@ -37,7 +37,7 @@ class Nothing:
         raise AssertionError
 
 
-SUBJECTS = Subjects(
+SUBJECTS = Labelled(
     Nothing(), "made-up", ("nc", "mci", "ad"), np.arange(N) % 3, np.arange(N), np.arange(N) // 12
 )
 
@@ -109,7 +109,7 @@ def test_a_site_that_loses_more_than_two_decibels_is_flagged() -> None:
 
 
 def test_a_class_of_a_few_is_a_users_error() -> None:
-    few = Subjects(Nothing(), "few", ("a", "b"), np.arange(N) // 33, np.arange(N), np.arange(N))
+    few = Labelled(Nothing(), "few", ("a", "b"), np.arange(N) // 33, np.arange(N), np.arange(N))
     with pytest.raises(UsageError, match="fewer than 6"):
         Told.by_arms(views(1, 1, 1), Modality.BOLD, few, seed=0)
 

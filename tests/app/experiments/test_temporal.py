@@ -1,10 +1,18 @@
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from pds_bids.app import reduction
 from pds_bids.app.experiments import temporal
 from pds_bids.app.experiments.temporal import HALVES, INTERLEAVED, MEASURES
+from pds_bids.bids.sources import Series
 from pds_bids.core.modality import Modality
+from pds_bids.core.volume import Volume
+from pds_bids.prep import source
 
 
 def rows(by_count: dict[int, float]) -> list[dict]:
@@ -56,3 +64,23 @@ def test_differences_are_counted_in_the_mask_only() -> None:
     np.testing.assert_allclose(found["source_rms"], 0.1)
     np.testing.assert_allclose(found["source_correlation"], 1)
     assert found["synthesised_rms"] == 0
+
+
+def test_parts_of_a_series_that_drifts_are_held_against_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Volume k of twelve is an image plus k: parts differ by the difference of their mean k."""
+    image = np.random.default_rng(0).normal(size=(4, 4, 4))
+    prepared = SimpleNamespace(model_mask=Volume(np.ones(image.shape, np.float32), np.eye(4)))
+
+    def volumes(chosen: list[int], *_: object) -> temporal.Volumes:
+        return image + np.mean(chosen), image
+
+    monkeypatch.setitem(reduction.REDUCE, Modality.DWI, lambda _, __, choose: choose(list(range(12))))
+    monkeypatch.setattr(source, "prepare", lambda *_, **__: prepared)
+    monkeypatch.setattr(temporal, "_made", volumes)
+
+    found = temporal._compared(Series(Modality.DWI, Path("dwi"), 12, {}, {}), None, None, 1)
+
+    assert found["comparison"].tolist() == [HALVES, INTERLEAVED, *(f"first {n} against all" for n in (5, 10))]
+    assert found["n_volumes"].tolist() == [6, 6, 5, 10]
+    apart = [6, 1, 5.5 - 2, 5.5 - 4.5]
+    np.testing.assert_allclose(found["measures"], [[rms, 0, 1, 1] for rms in apart], atol=1e-12)
