@@ -90,12 +90,18 @@ def test_killed_twenty_times_it_ends_as_if_nothing_had_been(bids: Path, tmp_path
         words = {"BIDS": bids, "OUT": tmp_path / out, "WORK": tmp_path / f"work-{out}"}
         return [sys.executable, "-m", "pds_bids", *(str(words.get(word, word)) for word in CALL.split())]
 
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: text for name, text in os.environ.items() if name != "MPLCONFIGDIR"}
+    environment["HOME"] = str(home)
     start = time.monotonic()
-    subprocess.run(command("undisturbed"), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command("undisturbed"), env=environment, check=True, stdout=subprocess.DEVNULL)
     seconds, out = time.monotonic() - start, tmp_path / "killed"
     chance = random.Random(0)
     for _ in range(N_KILLS):
-        run = subprocess.Popen(command("killed"), start_new_session=True, stdout=subprocess.DEVNULL)
+        run = subprocess.Popen(
+            command("killed"), env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+        )
         try:
             run.wait(chance.uniform(0.1, 1.0) * seconds)
         except subprocess.TimeoutExpired:
@@ -105,6 +111,7 @@ def test_killed_twenty_times_it_ends_as_if_nothing_had_been(bids: Path, tmp_path
             assert nb.load(path).get_fdata().size
         for path in out.rglob("*.json"):
             assert path.name.startswith(".") or json.loads(path.read_text())
-    assert subprocess.run(command("killed"), check=False).returncode == 0
+    assert subprocess.run(command("killed"), env=environment, check=False).returncode == 0
     assert made(out) == made(tmp_path / "undisturbed")
     assert not [path for path in out.rglob("*") if ".partial" in path.name]
+    assert not list(home.iterdir())  # caches belong to the work folder

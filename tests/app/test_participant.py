@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,24 +266,3 @@ def pairs_are_read_back(out: Path, scores: list[dict[str, float]]) -> None:
         sidecar = json.loads(next(out.glob(f"*/{target.datatype}/*_desc-synth_*.json")).read_text())
         assert sidecar["Synthesis"]["t1w_context"] is bool(batch.has_t1w)
     assert all(str(path).endswith("T1w.nii.gz") for path in (out / "sub-01/anat").glob("*.nii.gz"))
-
-
-def test_killed_at_any_moment_a_rerun_finishes(finished: Finished, raw: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    options = ["--participant-label", "03", "--sloppy", "--omp-nthreads", "1", "-w", str(tmp_path / "work")]
-    command = [sys.executable, "-m", "pds_bids", str(raw), str(out), "participant", *options]
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {name: text for name, text in os.environ.items() if name != "MPLCONFIGDIR"}
-    environment["HOME"] = str(home)
-    for seconds in (4, 9, 14):
-        run = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-        time.sleep(seconds)
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-        assert all(nb.load(p).get_fdata().size for p in out.rglob("*.nii.gz"))  # whole or not at all
-    assert subprocess.run(command, env=environment, check=False).returncode == 0
-    assert not list(home.iterdir())  # caches belong to the work folder
-    expected = {k: v for k, v in images(finished.config.output_dir).items() if k.startswith("sub-03")}
-    assert images(out) == expected
-    assert not [p for p in out.rglob("*") if ".partial" in p.name or p.name.startswith("tmp")]
