@@ -27,6 +27,8 @@ from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.training.data import Covariate, make_batch
 
+pytestmark = pytest.mark.slow
+
 LOUDNESS = {"source": 40_000.0, "target": 3.0, "t1w": 700.0}
 """Scanner units differ; float16 ends at 65,504."""
 
@@ -292,7 +294,6 @@ def test_people_come_from_one_place(places: dict[str, Path]) -> None:
         Origin(**places)
 
 
-@pytest.mark.slow
 def test_an_evaluation_on_a_cohort(tested: Origin, tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "ours.safetensors", untrained().model, {})
     plan = evaluation.Plan(str(tmp_path / "ours.safetensors"), methods=(), n_fit=0)

@@ -23,6 +23,8 @@ from pds_bids.synthesis.pipeline import Synthesiser
 from .faults.battery import Ended, call, flat_brain, state
 from .faults.people import add_description, add_participant, sound_head
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = (
     "--sloppy --omp-nthreads 1 --low-mem -t nback --num-samples 2 --sampling-steps 2 --save-draws"
     " --output-spaces native model MNI152NLin2009aSym -d fmriprep=PREP --bids-database-dir BASE -w WORK"

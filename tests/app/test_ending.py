@@ -46,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]
         def score(*_: object) -> None:
             raise ParticipantError("the reference", "is not scored", "")
 
-        monkeypatch.setattr(visit, "_reduce", reduce)
+        monkeypatch.setattr(visit, "reduce_series", reduce)
         monkeypatch.setattr(visit, "prepare", prepare)
         monkeypatch.setattr(visit, "scoring_reference", score)
         monkeypatch.setattr(Synthesiser, "synthesise", flat_brain)

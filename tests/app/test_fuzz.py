@@ -24,6 +24,8 @@ from pds_bids.prep.series import open_series
 
 from .faults.people import add_description, add_participant, grid
 
+pytestmark = pytest.mark.slow
+
 HEADER_BYTES = 352
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(FEW, max_examples=60)

@@ -37,6 +37,8 @@ from pds_bids.models.refine import RefinerConfig
 from pds_bids.prep.rois import roi_atlas
 from pds_bids.training.data import PairBank, Sample
 
+pytestmark = pytest.mark.slow
+
 
 def drawn_sample(seed: int) -> Sample:
     """Smooth noise in a ball of grey matter around white around fluid; the target is 2 minus the source."""
@@ -188,7 +190,6 @@ def test_the_whole_volume_and_the_uncertainty_are_scored_in_the_mask_of_the_sour
     assert 0 < numbers["nmi"] < 1
 
 
-@pytest.mark.slow
 def test_every_method_is_scored_on_every_subject_in_both_directions(model: PdsModel, bank: PairBank) -> None:
     rivals = network(model, {"rival": "estimate", MAIN: "refined"})
     scores = list(scored(everybody(bank), {"a": unfitted_baselines(model), "b": rivals}, seed=0))

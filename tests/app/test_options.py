@@ -27,6 +27,8 @@ from pds_bids.core.modality import Modality
 
 from .test_participant import digests
 
+pytestmark = pytest.mark.slow
+
 PdsBids = Callable[..., int]
 
 
@@ -73,7 +75,6 @@ def drawn(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_a_rerun_from_the_dumped_settings_is_the_same_bit_for_bit(
     drawn: Path, raw: Path, tmp_path: Path
 ) -> None:
@@ -87,7 +88,6 @@ def test_a_rerun_from_the_dumped_settings_is_the_same_bit_for_bit(
     assert images_and_sidecars(tmp_path / "out") == images_and_sidecars(drawn)
 
 
-@pytest.mark.slow
 def test_every_draw_is_kept_and_their_mean_is_theirs(drawn: Path) -> None:
     stem = "sub-03/func/sub-03_task-rest_desc-"
     one, two, mean = (
@@ -101,7 +101,6 @@ def test_every_draw_is_kept_and_their_mean_is_theirs(drawn: Path) -> None:
     assert "Draw 2 of 2" in sidecar["Description"]
 
 
-@pytest.mark.slow
 def test_the_resources_of_every_step_are_recorded(drawn: Path) -> None:
     (table,) = (drawn / "sub-03/log").glob("*/resources.tsv")
     head, *rows = (line.split("\t") for line in table.read_text().splitlines())
@@ -115,7 +114,6 @@ def test_the_resources_of_every_step_are_recorded(drawn: Path) -> None:
     assert all(float(row[head.index("peak_mb")]) > 100 for row in rows)
 
 
-@pytest.mark.slow
 def test_pages_and_methods_come_from_the_record_alone(
     drawn: Path, raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,7 +145,6 @@ def test_without_a_record_there_is_nothing_to_tell(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_preproc_only_prepares_and_a_full_run_goes_on(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

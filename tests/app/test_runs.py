@@ -32,6 +32,8 @@ from pds_bids.core.modality import Modality
 from .faults.battery import Ended, call, state
 from .faults.people import Participant, add_description, add_participant
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ("sub-01", "sub-02")
 
 
@@ -253,7 +255,6 @@ def test_a_run_keeps_its_settings_and_the_command_line(
     assert said in of_the_run.read_text().splitlines()
 
 
-@pytest.mark.slow
 def test_two_processes_share_the_visits_and_tell_of_their_steps(tmp_path: Path) -> None:
     add_description(tmp_path / "bids")
     for person in PEOPLE:

@@ -13,6 +13,8 @@ from pds_bids.prep.atlas import template, template_mask
 from pds_bids.prep.masking import brain_mask, grow, refine_mask
 from pds_bids.prep.resampling import resample
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (90, 100, 96)
 
 

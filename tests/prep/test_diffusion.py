@@ -4,6 +4,8 @@ import pytest
 from pds_bids.core.errors import ParticipantError
 from pds_bids.prep.diffusion import choose_shell, count_directions, read_gradients, reduce_dwi
 
+pytestmark = pytest.mark.slow
+
 N = 8
 BVALS = np.array([0.0, *[1000.0] * 7])
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from pds_bids.core.errors import ParticipantError
 from pds_bids.prep.functional import count_non_steady, reduce_bold
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.integers(0, 5), st.integers(20, 60), st.integers(0, 2**32 - 1))
 def test_counts_the_bright_start(n_bright, n_steady, seed):

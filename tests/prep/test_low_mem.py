@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import nibabel as nb
 import numpy as np
+import pytest
 
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import Volume
 from pds_bids.prep import reduced
 from pds_bids.prep.functional import reduce_bold
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_mean_is_the_same_and_nothing_is_left(tmp_path, monkeypatch) -> None:

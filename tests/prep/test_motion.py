@@ -5,6 +5,8 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.prep.motion import average, evenly_spaced, rms_displacement_mm
 from pds_bids.prep.resampling import resample
 
+pytestmark = pytest.mark.slow
+
 
 def test_evenly_spaced():
     assert evenly_spaced(range(10), 40) == list(range(10))

@@ -10,6 +10,8 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.core.errors import ParticipantError
 from pds_bids.prep.reference import load_reference
 
+pytestmark = pytest.mark.slow
+
 AFFINE = np.diag([-4.0, 4, 4, 1])
 SHAPE = (45, 52, 42)
 

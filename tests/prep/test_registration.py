@@ -11,6 +11,8 @@ from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.registration import Alignment, add_warp, align, align_rigid, to_atlas, to_model, to_native
 from pds_bids.prep.transforms import write_transforms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def aligned(head, sloppy):
@@ -173,7 +175,6 @@ def test_bit_identical_with_one_thread(head, aligned, sloppy, warped, tmp_path):
     np.testing.assert_array_equal(to_atlas(head, rewarped).data, to_atlas(head, warped[0]).data)
 
 
-@pytest.mark.slow
 def test_full_effort_is_closer_than_sloppy(head, aligned, truth):
     alignment, _, _ = align(head, brain_mask(head), None, PrepConfig())
     assert corner_error_mm(alignment.to_model, truth) < 1.0

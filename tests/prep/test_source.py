@@ -16,6 +16,8 @@ from pds_bids.prep.registration import to_native
 from pds_bids.prep.series import NO_AFFINE
 from pds_bids.prep.source import NO_CONTEXT, align_reference, load_head, prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def prepared(head, sloppy, tmp_path_factory):
@@ -152,7 +154,6 @@ def reduce_real(root, subject, datatype):
     return reduce_dwi(image, image.with_name(f"{stem}.bval"), image.with_name(f"{stem}.bvec"), PrepConfig())
 
 
-@pytest.mark.slow
 def test_a_real_pair(shared_data, tmp_path):
     root = shared_data / "bids_real"
     bold, dwi = (reduce_real(root, "sub-01", datatype) for datatype in ("func", "dwi"))
@@ -164,7 +165,6 @@ def test_a_real_pair(shared_data, tmp_path):
     assert np.mean(reference.data[inside] > 0) > 0.99
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "datatype"),
     [("sub-b03", "func"), ("sub-b04", "func"), ("sub-d03", "dwi"), ("sub-d06", "dwi")],
@@ -177,7 +177,6 @@ def test_real_single_modality_subjects(shared_data, tmp_path, subject, datatype)
     assert prepared.alignment.quality["coverage"] > 0.9
 
 
-@pytest.mark.slow
 def test_a_real_partial_brain_is_an_error(shared_data, tmp_path):
     with pytest.raises(ParticipantError, match="part of the brain"):
         prepare(reduce_real(shared_data / "bids_single", "sub-b06", "func"), None, tmp_path, PrepConfig())

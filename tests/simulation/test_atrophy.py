@@ -10,6 +10,8 @@ from pds_bids.simulation.atrophy import TOLERANCE, VolumesNotReached, resizing_g
 from pds_bids.simulation.deformation import deform, identity_grid
 from pds_bids.simulation.icbm import Ellipsoid
 
+pytestmark = pytest.mark.slow
+
 FACTORS = {"hippocampus": 0.79, "ventricles": 1.45, "posterior cingulate": 0.94}
 
 
@@ -67,7 +69,6 @@ def test_far_away_nothing_moves(masks, grid):
     assert max(moved.select(axis, end).max() for axis in range(3) for end in (0, -1)) < 1e-4
 
 
-@pytest.mark.slow
 def test_a_neighbour_can_be_held(masks):
     shell = blob(Ellipsoid((-26, -23, -13), (11, 24, 11), pitch_deg=-37)) & ~masks["hippocampus"]
     where = resizing_grid([masks["hippocampus"], shell], [0.85, 1.0])
@@ -91,7 +92,6 @@ def test_regions_may_not_overlap(masks):
         resizing_grid([masks["hippocampus"]] * 2, [0.9, 1.1])
 
 
-@pytest.mark.slow
 def test_what_cannot_be_is_refused():
     everything = torch.ones(FINE_SHAPE, dtype=torch.bool)
     with pytest.raises(VolumesNotReached, match="smaller changes"):

@@ -9,6 +9,8 @@ from pds_bids.core.volume import MODEL_GRID
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, Structure
 from pds_bids.simulation.fibres import fibre_directions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def brain() -> Tensor:

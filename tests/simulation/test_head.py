@@ -25,6 +25,8 @@ from pds_bids.simulation.head import (
 from pds_bids.simulation.physics import gre_signal, tissue_properties
 from pds_bids.simulation.regions import Region
 
+pytestmark = pytest.mark.slow
+
 ELLIPSOIDS = [  # (x, y, z) centre and semi-axes in mm, mirrored
     (Structure.CSF, (9.0, -12.0, 16.0), (6.0, 26.0, 8.0)),
     (Structure.HIPPOCAMPUS, (27.0, -22.0, -16.0), (7.0, 16.0, 7.0)),
@@ -69,7 +71,6 @@ def volumes(regions: Tensor) -> Tensor:
     return torch.bincount(regions.flatten(), minlength=len(Region)).double()
 
 
-@pytest.mark.slow
 def test_regions_have_the_volumes_of_the_condition(brain, patient):
     """Against the same subject without disease: the hippocampus really loses what was asked for."""
     healthy = condition(replace(patient, group=Group.NC))
@@ -106,7 +107,6 @@ def test_a_head_is_whole(head):
     assert gre_signal(head.tissue, 3000, 30, 90).shape == FINE_SHAPE
 
 
-@pytest.mark.slow
 def test_a_head_follows_from_its_seed_and_condition(head, brain, patient):
     same = build_head(brain, patient, years=0, seed=5)
 
@@ -116,7 +116,6 @@ def test_a_head_follows_from_its_seed_and_condition(head, brain, patient):
         assert torch.equal(getattr(same.tissue, field.name), getattr(head.tissue, field.name))
 
 
-@pytest.mark.slow
 def test_sessions_of_a_subject_share_one_anatomy(head, brain, patient):
     later, other = (build_tissue(brain, patient, years, seed)[0] for years, seed in ((3, 5), (0, 6)))
 

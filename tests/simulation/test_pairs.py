@@ -13,6 +13,8 @@ from pds_bids.simulation.masks import closing
 from pds_bids.simulation.pairs import Pair, repeated_targets, simulate_pairs
 from pds_bids.simulation.smoothing import gaussian_blur
 
+pytestmark = pytest.mark.slow
+
 
 def simulated(phantom: torch.Tensor, seed: int, sd_mm: float = 3.0) -> Pair:
     return simulate_pairs(phantom, torch.Generator().manual_seed(seed), 1, sd_mm)[0]
@@ -156,7 +158,6 @@ def test_closing_agrees_with_scipy(generator):
     assert closed.sum() > mask.sum()
 
 
-@pytest.mark.slow
 def test_the_same_subject_scanned_again_differs_little(phantom):
     generator = torch.Generator().manual_seed(3)
     scans, brain = repeated_targets(phantom, generator, 2, draw_anybody(generator))

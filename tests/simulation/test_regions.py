@@ -7,6 +7,8 @@ from torch import Tensor
 from pds_bids.simulation.anatomy import FINE_ORIGIN_MM, FINE_SHAPE, Structure
 from pds_bids.simulation.regions import LANDMARKS_MM, Region, regions_of, territories
 
+pytestmark = pytest.mark.slow
+
 CONTENTS = {
     Region.NONE: {Structure.AIR, Structure.SOFT, Structure.SULCAL, Structure.CHOROID},
     Region.HIPPOCAMPUS: {Structure.HIPPOCAMPUS},

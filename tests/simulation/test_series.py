@@ -31,6 +31,8 @@ from pds_bids.simulation.scanner import (
 from pds_bids.simulation.series import ACQUIRE, acquire_bold, acquire_dwi, acquire_t1w, diffusion_images
 from pds_bids.simulation.sites import SITES
 
+pytestmark = pytest.mark.slow
+
 TABLE = tissue_properties()
 OASIS = SITES["oasis"]
 BOLD = replace(OASIS.protocols[Modality.BOLD], n_volumes=6)

@@ -18,6 +18,8 @@ from pds_bids.models.pdsmodel import ModelConfig, PdsModel
 from pds_bids.models.refine import RefinerConfig
 from pds_bids.synthesis.pipeline import Synthesiser, Wanted
 
+pytestmark = pytest.mark.slow
+
 POINT = SynthesisConfig(num_samples=0)
 DRAWS = SynthesisConfig(num_samples=2, steps=2, seed=5)
 TARGETS = pytest.mark.parametrize("target", Modality)

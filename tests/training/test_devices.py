@@ -16,6 +16,8 @@ from pds_bids.training.loop import Run, train
 from pds_bids.training.recipe import StageConfig, TrainingConfig
 from pds_bids.training.state import StateFile
 
+pytestmark = pytest.mark.slow
+
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 

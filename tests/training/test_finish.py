@@ -20,6 +20,8 @@ from pds_bids.training.finish import (
     tissue_factors,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def one_pair(samples, tmp_path) -> PairBank:
@@ -117,7 +119,6 @@ def test_a_tissue_that_is_never_there_is_given_the_factor_of_all(generator):
     torch.testing.assert_close(tissue_factors(ratio, seen, seen), torch.full((4,), 2.0), rtol=0.03, atol=0)
 
 
-@pytest.mark.slow
 def test_training_scans_are_usual_and_others_are_not(model, bank):
     limits = fit_outlier_score(model, bank, bank)
 

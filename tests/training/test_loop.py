@@ -23,6 +23,8 @@ from pds_bids.training.recipe import StageConfig, TrainingConfig
 from pds_bids.training.stages import DenoiserObjective
 from pds_bids.training.state import StateFile
 
+pytestmark = pytest.mark.slow
+
 N_STEPS = 11
 """Of both stages of the small training."""
 
@@ -217,7 +219,6 @@ def test_weights_that_are_missing_are_missed_before_training(small, keeper, tmp_
         train(small.small_model(), small.SmallPairs(), config, Run(None, Team(), keeper), 0, pytest.fail)
 
 
-@pytest.mark.slow
 def test_training_leaves_a_model_that_beats_the_mean(bank, model, keeper):
     config = TrainingConfig(
         denoiser=StageConfig(steps=60, coarse_batch_size=2, learning_rate=5e-3, coarse=0.7, regression=0.3),

@@ -21,6 +21,8 @@ from pds_bids.training.pattern import (
     roi_table,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_planted_effects_are_found():
     random, planted = np.random.default_rng(0), np.array([-1.0, -0.4, 0.0, 0.8])

@@ -31,6 +31,8 @@ from pds_bids.prep.rois import roi_atlas
 from pds_bids.simulation.variants import VARIANTS
 from pds_bids.training.data import Sample
 
+pytestmark = pytest.mark.slow
+
 MAPS = {f"{k}.nii.gz": Path(f"{k}.nii.gz") for k in range(2)}
 
 
