@@ -4,8 +4,8 @@ Usage, for example on participants of ``pds-model simulate SIMULATED --n-subject
 
     python -m benchmarks.throughput docs/results/performance_throughput.json --bids SIMULATED --rounds 1
 
-Registration is coarse (`--sloppy`) and outputs are native. Each run is a process of its own, its start
-included; the Dask workers stand ready, but have loaded nothing.
+Registration is coarse (`--sloppy`) and outputs are native. Each run is a process of its own; what it imports
+for the work counts. The Dask workers stand ready, but have loaded nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ def _participants(bids: str, *options: str) -> Cost:
             "native",
         ]
         arguments = [bids, str(Path(folder, "out")), "participant", *work, *options]
-        return cost(lambda: command.main(arguments, standalone_mode=False))
+        codes: list[object] = []
+        told = cost(lambda: codes.append(command.main(arguments, standalone_mode=False)))
+        if codes != [0]:
+            raise RuntimeError(f"the run ended with {codes[0]}")
+        return told
 
 
 PROBES = {"pool": pool, "dask": dask}
@@ -89,7 +93,8 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     visits = len(list(bids.glob("sub-*")))
 
     def of(probe: str, workers: int) -> Callable[[], Cost]:
-        return lambda: probe_cost("throughput", probe, bids, workers).times(1 / visits)
+        # The peak is that of one process of several.
+        return lambda: replace(probe_cost("throughput", probe, bids, workers), peak_mb=0.0).times(1 / visits)
 
     costs = in_turn({name: of(*crew) for name, crew in CREWS.items()}, arguments.rounds)
     rows = compared(costs, ALONE)

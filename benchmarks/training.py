@@ -61,10 +61,9 @@ def step(stage: str, folder: str, device: str, batch: str) -> Cost:
 
 
 def data(stage: str, folder: str, device: str, batch: str) -> Cost:
-    """A batch read, augmented, and moved to the device.
+    """A batch read, augmented, and moved to the device, by one thread.
 
-    On a CPU the network waits for it. For an accelerator threads make it meanwhile, and this is what they
-    take for each: the network waits where that is more than a step.
+    On a CPU the network waits for it. For a GPU several threads make batches meanwhile (`EagerFeed`).
     """
     feed = _objective(stage, folder, device, batch).feed
     feed.batch(0, int(batch), range(int(batch)))
@@ -83,7 +82,7 @@ def _objective(stage: str, folder: str, device: str, batch: str) -> Objective:
     from pds_bids.models.microstructure import load_microstructure
     from pds_bids.models.pdsmodel import PdsModel
     from pds_bids.training.data import PairBank
-    from pds_bids.training.feed import EagerFeed, Feed
+    from pds_bids.training.feed import Feed
     from pds_bids.training.stages import DenoiserObjective, RefinerObjective
 
     tables = load_preset("base")
@@ -92,8 +91,7 @@ def _objective(stage: str, folder: str, device: str, batch: str) -> Objective:
     model = PdsModel(model_config(tables["model"])).to(device)
     for network in (model.denoiser, model.refiner):
         network.to(memory_format=torch.channels_last_3d)
-    kind = Feed if device == "cpu" else EagerFeed
-    feed = kind(PairBank.load(Path(folder)), 0, stage, device)
+    feed = Feed(PairBank.load(Path(folder)), 0, stage, device)
     if stage == "denoiser":
         return DenoiserObjective(model, feed, stages[stage], None)
     return RefinerObjective(model, feed, stages[stage], load_microstructure(recipe.mr))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pds_bids.bids.writing import require_writable
+from pds_bids.core.errors import CannotWriteError
 
 PREFIX = "visit-"
 IN_USE = ".in-use"
@@ -30,8 +33,8 @@ def scratch_of_visit(work_dir: Path) -> Iterator[Path]:
     TemporaryError, CannotWriteError
         If nothing can be written there.
     """
-    require_writable(work_dir, REMEDY)  # another run that ended may have removed it
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=work_dir) as name:
+    require_writable(work_dir, REMEDY)
+    with tempfile.TemporaryDirectory("", PREFIX, work_dir, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         mark = folder / "mark"
         with mark.open("w") as stream, _temporary_files_in(folder):
@@ -54,17 +57,48 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 def remove_leftovers(work_dir: Path) -> None:
     """Delete the folders of visits whose run was killed; other runs' and other people's files stay."""
     for mark in work_dir.glob(f"{PREFIX}*/{IN_USE}"):
-        with suppress(FileNotFoundError), mark.open("r+") as stream:  # another run may end meanwhile
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # in use, or no locks here
-                continue
+        with suppress(OSError), mark.open("r+") as stream:  # in use, no locks here, or another run ends
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(mark.parent, ignore_errors=True)
 
 
-def remove_work_dir(work_dir: Path) -> None:
-    """Remove a work folder that nobody chose, unless another run is at work in it."""
-    remove_leftovers(work_dir)
-    shutil.rmtree(work_dir / CACHE, ignore_errors=True)
-    with suppress(OSError):  # not empty
-        work_dir.rmdir()
+@contextmanager
+def own_work_dir(work_dir: Path) -> Iterator[None]:
+    """A work folder that nobody chose: it goes with the last run in it, and with what killed ones left there.
+
+    Raises
+    ------
+    TemporaryError, CannotWriteError
+        If nothing can be written there, or it is somebody else's.
+    """
+    folder = _entered(work_dir)
+    try:
+        yield
+    finally:
+        remove_leftovers(work_dir)
+        with suppress(OSError):  # another run is at work in it, or there is more in it than is ours
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for fonts in (work_dir / CACHE).glob("fontlist-*"):
+                fonts.unlink()
+            for emptied in (work_dir / CACHE, work_dir):
+                if emptied.is_dir():
+                    emptied.rmdir()
+        os.close(folder)
+
+
+def _entered(work_dir: Path) -> int:
+    """A descriptor of the folder, whose lock tells that somebody is at work in it."""
+    while True:
+        with suppress(OSError):
+            work_dir.mkdir(mode=0o700)
+        require_writable(work_dir, REMEDY)
+        with suppress(FileNotFoundError):  # the last run in it has just removed it
+            state = work_dir.lstat()
+            if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
+                raise CannotWriteError(f"{work_dir} is not a folder of your own; {REMEDY}")
+            folder = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(OSError):  # no locks here
+                fcntl.flock(folder, fcntl.LOCK_SH)
+            if os.path.samestat(os.fstat(folder), work_dir.stat()):
+                return folder
+            os.close(folder)

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -91,7 +92,7 @@ def command(
 
         return group.run(config)
     if not dry_run:
-        return run_participants(config)
+        return run_participants(config, work_dir_chosen=options["work_dir"] is not None)
     from pds_bids.app import participant
 
     plan = participant.dry_run(config, layout or "table")
@@ -99,15 +100,12 @@ def command(
     return 0
 
 
-def run_participants(config: Config) -> int:
-    """The participant level; a work folder that nobody chose goes when it ends."""
+def run_participants(config: Config, *, work_dir_chosen: bool) -> int:
+    """The participant level."""
     from pds_bids.app import participant, scratch
 
-    try:
+    with nullcontext() if work_dir_chosen else scratch.own_work_dir(config.work_dir):
         return participant.run(config)
-    finally:
-        if config.work_dir.name == _work_name(config.output_dir):
-            scratch.remove_work_dir(config.work_dir)
 
 
 def build_config(*, bids_dir: Path, output_dir: Path, **options: Any) -> Config:
@@ -168,11 +166,9 @@ def default_work_dir(output_dir: Path) -> Path:
         temporary = Path(tempfile.gettempdir()).resolve()
     except FileNotFoundError as error:
         raise CannotWriteError("no temporary folder can be written; set TMPDIR or give --work-dir") from error
-    return temporary / _work_name(output_dir)
-
-
-def _work_name(output_dir: Path) -> str:
-    return f"pds-bids-{os.getuid()}-{hashlib.sha256(bytes(output_dir)).hexdigest()[:8]}"
+    # Machines may share a temporary folder, and no locks.
+    place = f"{os.uname().nodename}:{output_dir}".encode(errors="surrogateescape")
+    return temporary / f"pds-bids-{os.getuid()}-{hashlib.sha256(place).hexdigest()[:8]}"
 
 
 def require_draws(num_samples: int, steps: int) -> None:

@@ -129,8 +129,8 @@ def sample(
 ) -> Tensor:
     """Deterministic DDIM (Song 2021, eta = 0), or DPM-Solver++(2M) (Lu 2022).
 
-    The second takes x_0 on along the line through the last two estimates, save in its first and its last
-    step, where half the logarithm of the signal-to-noise ratio is infinite.
+    The second takes x_0 on along the line through the last two estimates, save where half the logarithm of
+    the signal-to-noise ratio is infinite at one of three times: in the last step, and in two steps from 1.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def sample(
         u = torch.full((noise.shape[0],), now, device=noise.device)
         x0, eps = schedule.solve(x, predict(x, u), u)
         estimate = x0
-        if sampler is Sampler.DPM and before is not None and then > 0:
+        if sampler is Sampler.DPM and before is not None and before[0] < 1 and then > 0:
             earlier, last = before
             weight = 0.5 * _log_snr(schedule, now, then) / _log_snr(schedule, earlier, now)
             alpha, sigma = schedule.amplitudes(u, x)

@@ -24,16 +24,19 @@ def scratch_folder() -> Iterator[Path]:
     CannotWriteError
         If there is no place for it.
     """
-    with tempfile.TemporaryDirectory(prefix="pds-bids-", dir=scratch_parent()) as folder:
+    # What a network's file system keeps of a deleted file that is still open goes with the visit's folder.
+    with tempfile.TemporaryDirectory("", "pds-bids-", scratch_parent(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def scratch_parent() -> Path:
     """The temporary folder, that of the visit if there is one, or a common one where its name is not safe."""
     for candidate in (tempfile.gettempdir(), *FALLBACKS):
-        if SAFE.fullmatch(candidate) and Path(candidate).is_dir():
+        if SAFE.fullmatch(candidate) and Path(candidate).is_dir() and os.access(candidate, os.W_OK | os.X_OK):
             return Path(candidate)
-    raise CannotWriteError("no temporary folder has a name that ANTs can read; set TMPDIR to a plain one")
+    raise CannotWriteError(
+        "no temporary folder has a name that ANTs can read, and can be written; set TMPDIR to a plain one"
+    )
 
 
 def linked(paths: Sequence[Path], folder: Path) -> list[Path]:

@@ -68,25 +68,36 @@ class Feed:
             targets = [int(torch.randint(len(Modality), (), generator=generator)) for generator in generators]
             return make_batch(stored, targets, generators), generators
 
+    def close(self) -> None:
+        """No more batches will be wanted."""
+
+
+def _thread_per_cpu() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(AHEAD, len(os.sched_getaffinity(0))))
+
 
 @dataclass(frozen=True)
 class EagerFeed(Feed):
     """The same batches, made by threads while the network learns: a GPU is faster than one of them."""
 
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(min(AHEAD, len(os.sched_getaffinity(0)))), compare=False
+    _threads: ThreadPoolExecutor = field(init=False, compare=False, default_factory=_thread_per_cpu)
+    _coming: dict[tuple[int, int, range], Future[Rows]] = field(
+        init=False, compare=False, default_factory=dict
     )
-    _coming: dict[tuple[int, int, range], Future[Rows]] = field(default_factory=dict, compare=False)
 
     def made(self, step: int, size: int, rows: range) -> Rows:
         """From the threads, where it was foreseen that they would be wanted."""
         ready = self._coming.pop((step, size, rows), None)
-        for stale in [key for key in self._coming if key[0] < step]:
+        for stale in [key for key in self._coming if key[0] < step or key[1] != size]:
             self._coming.pop(stale).cancel()
         for later in range(step + 1, step + 1 + AHEAD):
             if (later, size, rows) not in self._coming:
                 self._coming[later, size, rows] = self._threads.submit(super().made, later, size, rows)
         return ready.result() if ready else super().made(step, size, rows)
+
+    def close(self) -> None:
+        """Have the threads end with what they are at."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 @lru_cache(maxsize=4)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 
 from pds_bids.models.microstructure import load_microstructure
 from pds_bids.models.pdsmodel import PdsModel
-from pds_bids.training.data import Pairs
+from pds_bids.training.data import PairBank, Pairs
 from pds_bids.training.distributed import Team
 from pds_bids.training.feed import EagerFeed, Feed
 from pds_bids.training.learner import Learner
@@ -86,7 +87,9 @@ def train(
 
     def feed(stage: str) -> Feed:
         device = model.templates.device
-        return (Feed if device.type == "cpu" else EagerFeed)(pairs, seed, stage, device)
+        # Pairs that the device itself simulates are no sooner there by threads.
+        eager = device.type != "cpu" and isinstance(pairs, PairBank)
+        return (EagerFeed if eager else Feed)(pairs, seed, stage, device)
 
     stages: dict[str, Callable[[], Objective]] = {
         "denoiser": lambda: DenoiserObjective(model, feed("denoiser"), config.denoiser, pattern),
@@ -140,7 +143,7 @@ def run_stage(
         learner.steps = state.position.step
     start = time.monotonic() - (state.position.elapsed_s if state else 0)
     save_is_due = Timer(60 * run.save_minutes)
-    with SignalWatch() as signals:
+    with SignalWatch() as signals, closing(objective.feed):
         while True:
             now = time.monotonic()
             share_done = stage.progress(learner.steps, now - start, run.minutes)

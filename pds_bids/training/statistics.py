@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from pds_bids.models.denoiser import BANDS
@@ -54,4 +52,4 @@ class Statistics(NamedTuple):
 def first_pairs(feed: Feed) -> Batch:
     """A large batch of training pairs, on the CPU."""
     n = min(N_PAIRS, len(feed.pairs))
-    return replace(feed, stage="statistics", device=torch.device("cpu")).batch(0, n, range(n))[0]
+    return Feed(feed.pairs, feed.seed, "statistics").batch(0, n, range(n))[0]

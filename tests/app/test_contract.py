@@ -96,6 +96,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     with pytest.MonkeyPatch.context() as patch, written_paths() as touched:
         patch.setattr(Synthesiser, "synthesise", flat_brain)
+        patch.setattr(sys, "dont_write_bytecode", True)
         ended = call(f"BIDS OUT participant {OPTIONS}", **places)
     assert ended.code == 0, ended.err
     return Run(folder, ended, before, touched)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pds_bids.app.scratch import CACHE, IN_USE, remove_leftovers, remove_work_dir, scratch_of_visit
+from pds_bids.app.scratch import CACHE, IN_USE, own_work_dir, remove_leftovers, scratch_of_visit
+from pds_bids.core.errors import CannotWriteError
 from pds_bids.prep.scratch import scratch_folder
 
 
@@ -38,15 +39,35 @@ def test_whatever_is_temporary_lies_in_the_folder_of_the_visit(tmp_path: Path) -
     assert tempfile.gettempdir() == before
 
 
-def test_a_work_folder_goes_with_the_last_run_that_is_at_work_in_it(tmp_path: Path) -> None:
+def test_a_work_folder_goes_with_the_last_run_in_it_and_what_killed_ones_left(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    (work / CACHE).mkdir(parents=True)
-    with scratch_of_visit(work) as other:
-        remove_work_dir(work)
-        assert other.is_dir()
-    remove_work_dir(work)
+    with own_work_dir(work):
+        assert work.stat().st_mode & 0o077 == 0
+        with own_work_dir(work), scratch_of_visit(work):
+            pass
+        assert work.is_dir()
+        (work / CACHE).mkdir()
+        (work / CACHE / "fontlist-v390.json").touch()
+        (work / "visit-killed").mkdir()
+        (work / "visit-killed" / IN_USE).touch()
     assert not work.exists()
-    with scratch_of_visit(work):  # of a run that had not begun its next visit
+
+
+def test_what_is_not_ours_stays_in_a_work_folder(tmp_path: Path) -> None:
+    mine = tmp_path / "work" / CACHE / "my_figure.py"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    with own_work_dir(tmp_path / "work"):
+        pass
+    assert mine.exists()
+
+
+def test_a_work_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(CannotWriteError, match="not a folder of your own"), own_work_dir(tmp_path / "link"):
+        pass
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    with pytest.raises(CannotWriteError, match="not a folder of your own"), own_work_dir(tmp_path):
         pass
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pds_bids.training.feed import AHEAD, EagerFeed, Feed
+from pds_bids.training.statistics import first_pairs
 
 
 @pytest.fixture
@@ -61,7 +62,9 @@ def test_step_seed_and_stage_decide(feed, small, step, seed, stage):
 
 def test_batches_made_beforehand_are_the_same(small):
     eager, feed = (kind(small.SmallPairs(), 1, "denoiser") for kind in (EagerFeed, Feed))
-    asked = [(0, 4, range(4)), *[(step, 4, rows) for step in (1, 2) for rows in (range(2), range(2, 4))]]
+    first_pairs(eager)  # has batches of its own, which must not be taken for those of the stage
+    asked = [(step, 7, range(7)) for step in range(3)]
+    asked += [(0, 4, range(4)), *[(step, 4, rows) for step in (1, 2) for rows in (range(2), range(2, 4))]]
     asked += [(step, 3, range(3)) for step in (3, 4, 7)]
 
     for case in asked:
@@ -83,3 +86,22 @@ def test_the_next_batches_are_made_while_the_network_learns(small):
     EagerFeed(Watched(), 1, "denoiser").batch(0, 2, range(2))
 
     assert all(made.acquire(timeout=30) for _ in range(1 + AHEAD))
+
+
+def test_a_feed_that_is_closed_makes_nothing_more(small):
+    gate, made = threading.Event(), []
+
+    class Slow(small.SmallPairs):
+        def get(self, rows):
+            made.append(rows)
+            assert gate.wait(timeout=30)
+            return super().get(rows)
+
+    feed = EagerFeed(Slow(), 1, "denoiser")
+    at_it = [feed._threads.submit(feed.pairs.get, [0]) for _ in range(feed._threads._max_workers)]
+    queued = feed._threads.submit(feed.pairs.get, [1])
+    feed.close()
+    gate.set()
+
+    assert queued.cancelled()
+    assert len(made) == len([job.result() for job in at_it])
