@@ -18,6 +18,9 @@ release = metadata.version(project)
 extensions = ["sphinx.ext.autodoc", "numpydoc", "sphinx_click", "sphinx_gallery.gen_gallery"]
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+default_role = "literal"
+highlight_language = "bash"
+smartquotes_action = "qe"  # not D: options keep their two hyphens
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -55,8 +58,13 @@ def equation(tex):
     return f'<svg class="equation" {size} {style}><path d="{drawn}"/></svg>'
 
 
+def without_unset(app, ctx, lines):
+    """Options of which click knows no default show none."""
+    lines[:] = [line for line in lines if "Sentinel.UNSET" not in line]
+
+
 def setup(app):
-    """Draw equations when pages are built."""
+    """Draw equations when pages are built, and tidy the options."""
 
     def visit(translator, node):
         drawn = equation(node.astext())
@@ -65,3 +73,4 @@ def setup(app):
         raise nodes.SkipNode
 
     app.add_html_math_renderer("mathtext", inline_renderers=(visit, None), block_renderers=(visit, None))
+    app.connect("sphinx-click-process-options", without_unset)
