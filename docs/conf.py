@@ -58,9 +58,13 @@ def equation(tex):
     return f'<svg class="equation" {size} {style}><path d="{drawn}"/></svg>'
 
 
-def without_unset(app, ctx, lines):
-    """Options of which click knows no default show none."""
-    lines[:] = [line for line in lines if "Sentinel.UNSET" not in line]
+NOISE = ("Sentinel.UNSET", ":options: preproc")
+"""What click tells of an option that has no default, and of flags that exclude each other."""
+
+
+def without_noise(app, ctx, lines):
+    """Leave out what says nothing to the reader of an option."""
+    lines[:] = [line for line in lines if not any(noise in line for noise in NOISE)]
 
 
 def setup(app):
@@ -73,4 +77,4 @@ def setup(app):
         raise nodes.SkipNode
 
     app.add_html_math_renderer("mathtext", inline_renderers=(visit, None), block_renderers=(visit, None))
-    app.connect("sphinx-click-process-options", without_unset)
+    app.connect("sphinx-click-process-options", without_noise)
