@@ -135,3 +135,12 @@ def test_the_walk_goes_from_the_command_line_to_the_last_file():
 
     assert walk[0] == "cli.main.command"
     assert len(walk) > 30
+
+
+def test_what_the_readme_links_to_is_there():
+    readme = DOCS.parent / "README.rst"
+    links = re.findall(r"<([^>:]+)>`_|^\.\. image:: (.+)$", readme.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert len(links) > 5
+    for link in links:
+        assert (DOCS.parent / "".join(link)).exists()

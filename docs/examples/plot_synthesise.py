@@ -2,7 +2,7 @@
 One image in, one volume out
 ============================
 
-A simulated person has a mean fMRI (BOLD) series and no dMRI: what would the trace image look like?
+A simulated person has an fMRI (BOLD) series and no dMRI: what would the trace image look like?
 """
 
 import subprocess
