@@ -1,4 +1,4 @@
-"""A whole participant, and what of it is spent inside ANTs: the rest is what this program adds.
+"""Whole participants, and what of each is spent inside ANTs: the rest is what this program adds.
 
 Usage, with a folder that holds the datasets `bids_real` and `bids_single`::
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -20,6 +21,8 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.measure import Cost, Row, cost, probe_cost, run, spread
+from pds_bids.prep.motion import RIGID as MOTION
+from pds_bids.prep.motion import evenly_spaced
 
 CASES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "BOLD with T1w": ("bids_real/sub-01", ("anat", "func"), ()),
@@ -29,30 +32,76 @@ CASES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 """Subject, the data types that are shown (the other modality is missing), and options."""
 
+PRESETS: Mapping[str, str] = {
+    "BOLD, no T1w": "bids_real/sub-01/func/*_bold.nii.gz",
+    "DWI, no T1w": "bids_single/sub-d03/dwi/*_dwi.nii.gz",
+}
+"""Series that the same steps are done to with the settings that ANTs comes with."""
 
-def participant(bids: str, account: str, *options: str) -> Cost:
-    """One participant by the command line, in this process; `account` receives what ANTs took."""
+
+def participants(bids: str, account: str, *options: str) -> Cost:
+    """A dataset by the command line, in this process, one participant after the other.
+
+    `account` receives the seconds of processor time of each and of ANTs in them; those of the first begin
+    with the process.
+    """
     import torch
 
+    from pds_bids.app import crew
     from pds_bids.cli.main import command
 
     torch.set_num_threads(1)
     arguments = [bids, str(Path(account).with_suffix("")), "participant", "--omp-nthreads", "1", *options]
+    ends: list[tuple[float, dict[str, list[Cost]]]] = [(0.0, {})]
     with counted_ants() as calls, redirect_stdout(sys.stderr):
-        whole = cost(lambda: command.main(arguments, standalone_mode=False))
-    told = {
-        name: {
-            "calls": len(costs),
-            "cpu_s": sum(c.cpu_s for c in costs),
-            "wall_s": sum(c.wall_s for c in costs),
+        process = crew.process
+
+        def noted(*given: Any) -> Any:
+            result = process(*given)
+            ends.append((time.process_time(), {name: list(costs) for name, costs in calls.items()}))
+            return result
+
+        with patch.object(crew, "process", noted):
+            whole = cost(lambda: command.main(arguments, standalone_mode=False))
+    told = [
+        {
+            "cpu_s": end - start,
+            "ants": {name: spent(own[len(before.get(name, ())) :]) for name, own in after.items()},
         }
-        for name, costs in calls.items()
-    }
+        for (start, before), (end, after) in pairwise(ends)
+    ]
     Path(account).write_text(json.dumps(told), encoding="utf-8")
     return whole
 
 
-PROBES = {"participant": participant}
+def spent(calls: Sequence[Cost]) -> dict[str, float]:
+    """Of some calls: how many, and their seconds of processor time."""
+    return {"calls": len(calls), "cpu_s": sum(call.cpu_s for call in calls)}
+
+
+def presets(series: str) -> Cost:
+    """From a series to the atlas by antspyx as it comes: as many volumes as we take, one thread."""
+    return cost(lambda: by_presets(Path(series)))
+
+
+def by_presets(path: Path) -> object:
+    """Motion, mean, bias field, registration and one resampling; the template is ours, of 2 mm."""
+    import ants
+
+    from pds_bids.prep.atlas import template
+    from pds_bids.prep.conversion import to_ants
+
+    series = ants.image_read(str(path))
+    volumes = [ants.slice_image(series, 3, i) for i in evenly_spaced(range(series.shape[3]))]
+    corrected = ants.motion_correction(ants.list_to_ndimage(series, volumes))["motion_corrected"]
+    mean = volumes[0].new_image_like(corrected.numpy().mean(-1))
+    flat = ants.n4_bias_field_correction(mean, mask=ants.get_mask(mean))
+    fixed = to_ants(template())
+    found = ants.registration(fixed, flat * ants.get_mask(flat), type_of_transform="SyN")
+    return ants.apply_transforms(fixed, flat, found["fwdtransforms"])
+
+
+PROBES = {"participants": participants, "presets": presets}
 
 
 @contextmanager
@@ -92,7 +141,7 @@ def registration_name(arguments: Sequence[object], *_: object) -> str:
     pairs = list(pairwise(words))
     kinds = [value.partition("[")[0] for option, value in pairs if option == "--transform"]
     first = next(value for option, value in pairs if option == "--convergence")
-    motion = first.startswith("[20,")
+    motion = first.startswith(f"[{MOTION.iterations[0]},")
     return "motion" if motion else ", ".join(kinds)
 
 
@@ -100,42 +149,51 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     """Every case in every round; ANTs and the rest are parts of one run."""
     whole: list[Row] = []
     parts: list[Row] = []
+    rivals: list[Row] = []
     for case in arguments.cases:
         subject, datatypes, options = CASES[case]
-        runs = [one_run(arguments.scans / subject, datatypes, *options) for _ in range(arguments.rounds)]
-        for total, inside in runs:
-            sys.stderr.write(f"{case}: {total} {inside}\n")
+        runs = [two(arguments.scans / subject, datatypes, *options) for _ in range(arguments.rounds)]
         whole.append(summary(case, runs))
-        _, first = runs[0]
+        _, (first, _) = runs[0]
         parts += [
             {"what": case, "in ANTs": name, "calls": told["calls"], "cpu_s": round(told["cpu_s"], 2)}
-            for name, told in first.items()
+            for name, told in first["ants"].items()
         ]
-    return {"Whole participants": whole, "What ANTs does": parts}
+        if case in PRESETS:
+            (series,) = arguments.scans.glob(PRESETS[case])
+            took = probe_cost("participant", "presets", series).cpu_s
+            ours = [first["cpu_s"] for _, (first, _) in runs]
+            rivals.append(
+                {"what": case, "cpu_s": round(took, 1), "times_ours": spread([took / o for o in ours])}
+            )
+    return {"Whole participants": whole, "What ANTs does": parts, "By the presets of ANTs": rivals}
 
 
-def one_run(
-    subject: Path, datatypes: Sequence[str], *options: str
-) -> tuple[Cost, Mapping[str, Mapping[str, float]]]:
-    """Cost of a participant with these data types alone, and what ANTs took of it."""
+def two(subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, list[dict[str, Any]]]:
+    """A participant with these data types alone, then once more: the whole, and the account of each."""
     with tempfile.TemporaryDirectory() as name:
         bids, account = Path(name, "bids"), Path(name, "out.json")
-        (bids / subject.name).mkdir(parents=True)
         description = {"Name": "benchmark", "BIDSVersion": "1.10.0"}
+        for label in (subject.name, f"{subject.name}again"):
+            for path in (path for datatype in datatypes for path in (subject / datatype).iterdir()):
+                link = bids / label / path.parent.name / path.name.replace(subject.name, label)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.resolve())
         (bids / "dataset_description.json").write_text(json.dumps(description), encoding="utf-8")
-        for datatype in datatypes:
-            (bids / subject.name / datatype).symlink_to(subject.resolve() / datatype)
-        total = probe_cost("participant", "participant", bids, account, "-w", Path(name, "work"), *options)
+        total = probe_cost("participant", "participants", bids, account, "-w", Path(name, "work"), *options)
         return total, json.loads(account.read_text(encoding="utf-8"))
 
 
-def summary(case: str, runs: Sequence[tuple[Cost, Mapping[str, Mapping[str, float]]]]) -> Row:
-    """A row: the whole in seconds, and as a multiple of what was spent inside ANTs."""
-    row: Row = {"what": case, "cpu_s": spread([total.cpu_s for total, _ in runs])}
-    for measured in ("wall_s", "cpu_s"):
-        inside = [sum(told[measured] for told in calls.values()) for _, calls in runs]
-        ratios = [getattr(total, measured) / ants for (total, _), ants in zip(runs, inside, strict=True)]
-        row[f"times_ants_{measured.removesuffix('_s')}"] = spread(ratios)
+def summary(case: str, runs: Sequence[tuple[Cost, Sequence[Mapping[str, Any]]]]) -> Row:
+    """A row: seconds, and multiples of what ANTs took, of the first participant and of the next."""
+    row: Row = {"what": case}
+    for which, name in enumerate(("first", "next")):
+        told = [accounts[which] for _, accounts in runs]
+        inside = [sum(call["cpu_s"] for call in one["ants"].values()) for one in told]
+        row[f"{name}_cpu_s"] = spread([one["cpu_s"] for one in told])
+        row[f"{name}_times_ants"] = spread(
+            [one["cpu_s"] / ants for one, ants in zip(told, inside, strict=True)]
+        )
     row["peak_mb"] = round(max(total.peak_mb for total, _ in runs))
     return row
 

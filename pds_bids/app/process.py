@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pds_bids.app.memory import release_memory
+from pds_bids.app.memory import import_for_good, release_memory
 from pds_bids.app.provenance import SETTINGS, now, settings_toml
 from pds_bids.app.scratch import CACHE, REMEDY, remove_leftovers
 from pds_bids.app.steps import Steps, Tell, silent, write_usages
@@ -108,9 +108,10 @@ def process(
 def _attempt(
     config: Config, visit: Visit, run_id: str, steps: Steps, load: Load | None
 ) -> tuple[Status, str]:
+    import_for_good("bids.layout", "pds_bids.app.visit")
     from pds_bids.app.crashes import record_crash
     from pds_bids.app.plan import plan_visit
-    from pds_bids.app.visit import expected_steps, load_synthesiser, run_visit
+    from pds_bids.app.visit import LIBRARIES, expected_steps, load_synthesiser, run_visit
 
     try:
         synthesiser = (load or load_synthesiser)(config.synthesis)
@@ -121,6 +122,7 @@ def _attempt(
             if plan.is_done(config.output_dir) and not config.output.overwrite:
                 return "already-complete", ""
             steps.expected = expected_steps(plan, config.run.only)
+            import_for_good(*LIBRARIES)
             ending = run_visit(config, plan, synthesiser, run_id, steps)
         return "failed" if ending.refused else "complete", ending.message
     except NoSourceError as error:

@@ -45,6 +45,9 @@ from pds_bids.synthesis.result import Synthesised
 Reduce = Callable[[Modality], Reduced]
 """The visit's acquired series of a modality, reduced; raises `ParticipantError`."""
 
+LIBRARIES = ("ants", "nilearn.masking", "nilearn.plotting", "scipy.ndimage")
+"""What a visit imports, and a visit that is complete already does without."""
+
 load_synthesiser = cache(Synthesiser.load)
 """One model per process."""
 

@@ -15,7 +15,7 @@ from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.engine import AFFINE, FINE_AFFINE, RIGID, estimate_linear, schedule
 from pds_bids.prep.masking import grow
 from pds_bids.prep.quality import MIN_COVERAGE, filled_grid
-from pds_bids.prep.resampling import coarsen, field_of_view, resample
+from pds_bids.prep.resampling import coarsen, field_of_view, part_seen, resample
 
 WORKING_MM = 2.0
 
@@ -99,9 +99,10 @@ def t1w_context(t1w: Volume, to_model: Matrix, model_mask: Volume, config: PrepC
     if seen[model_mask.data > 0].mean() < MIN_COVERAGE:
         return None
     # What the mean over the larger voxel would blur: (2^2 - s^2) / 12 mm^2, the difference of two boxes.
-    voxel_mm = t1w.grid.voxel_mm
+    head = part_seen(t1w, MODEL_GRID, to_model)
+    voxel_mm = head.grid.voxel_mm
     sigma = np.sqrt((MODEL_GRID.voxel_mm**2 - voxel_mm**2).clip(0) / 12) / voxel_mm
-    smooth = t1w.like(ndimage.gaussian_filter(t1w.data, sigma))
+    smooth = head.like(ndimage.gaussian_filter(head.data, sigma))
     moved = resample(smooth, MODEL_GRID, to_model, "bspline", space=MODEL_SPACE)
     masked = model_mask.like(moved.data.clip(0) * model_mask.data)
     brain = masked.data[model_mask.data > 0]

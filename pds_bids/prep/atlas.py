@@ -33,15 +33,13 @@ def template_mask() -> Volume:
     return mask.like(mask.data > MASK_THRESHOLD)
 
 
-def _on_model_grid(image: object) -> Volume:
-    from nilearn.image import resample_img, smooth_img
+def _on_model_grid(image: Nifti1Image) -> Volume:
+    from nilearn.image import smooth_img
 
-    # A voxel of 2 mm holds the mean of its 1 mm voxels: smooth before sampling.
-    smooth = smooth_img(image, fwhm=2.0)
-    resampled = resample_img(
-        smooth, MODEL_GRID.affine, MODEL_GRID.shape, copy_header=True, force_resample=True
-    )
-    return Volume(resampled.get_fdata(dtype=np.float32), MODEL_GRID.affine.copy(), ATLAS_SPACE)
+    # A voxel of 2 mm holds the mean of its 1 mm voxels: smooth before sampling. The lattices share their
+    # points, so that nothing is interpolated.
+    smooth = _load(smooth_img(image, fwhm=2.0))
+    return resample(smooth, MODEL_GRID, np.eye(4), space=ATLAS_SPACE)
 
 
 def tissue_probabilities(grid: Grid) -> tuple[Volume, Volume, Volume]:

@@ -33,6 +33,8 @@ class Stage:
         One value per level, coarse to fine.
     sampling
         Fraction of the fixed voxels looked at, on a regular lattice.
+    threshold, window
+        A level ends early where the last `window` values of the metric are as flat as `threshold`.
     """
 
     transform: str
@@ -42,6 +44,8 @@ class Stage:
     shrink: tuple[int, ...]
     smooth_mm: tuple[float, ...]
     sampling: float = 1.0
+    threshold: float = 1e-6
+    window: int = 10
 
     def arguments(self, fixed: object, moving: object) -> list[object]:
         """The stage as command-line arguments; the images are passed as pointers."""
@@ -52,7 +56,7 @@ class Stage:
         return [
             "--transform", self.transform,
             "--metric", f"{self.metric}[{images},1,{self.bins},{sampling}]",
-            "--convergence", f"[{_by_level(self.iterations)},1e-6,10]",
+            "--convergence", f"[{_by_level(self.iterations)},{self.threshold:g},{self.window}]",
             "--shrink-factors", _by_level(self.shrink),
             "--smoothing-sigmas", _by_level(self.smooth_mm) + "mm",
         ]  # fmt: skip

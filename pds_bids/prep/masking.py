@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -94,15 +95,19 @@ def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def template_distance(like: Volume, to_model: Matrix) -> Volume:
     """Signed distance (model mm, negative inside) to the edge of the template's brain, on a native grid."""
+    return resample(
+        _model_distance(), like.grid, np.linalg.inv(to_model), space=like.space, outside="nearest"
+    )
+
+
+@cache
+def _model_distance() -> Volume:
     from scipy import ndimage
 
     inside = template_mask().data > 0
     spacing = template_mask().grid.voxel_mm
-    distance = ndimage.distance_transform_edt(~inside, spacing) - ndimage.distance_transform_edt(
-        inside, spacing
-    )
-    field = template_mask().like(distance)
-    return resample(field, like.grid, np.linalg.inv(to_model), space=like.space, outside="nearest")
+    outwards, inwards = (ndimage.distance_transform_edt(part, spacing) for part in (~inside, inside))
+    return template_mask().like(outwards - inwards)
 
 
 def volume_ml(mask: Volume) -> float:

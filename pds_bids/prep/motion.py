@@ -20,7 +20,21 @@ MAX_VOLUMES = 40
 ESTIMATION_MM = 4.0
 HEAD_RADIUS_MM = 80.0
 
-RIGID = Stage("Rigid[0.1]", "MI", 32, iterations=(20,), shrink=(1,), smooth_mm=(0.0,), sampling=0.1)
+STILL_MM = 0.15
+"""Volumes that lie no further apart are added up, and moved together: their places are not known better."""
+
+RIGID = Stage(
+    "Rigid[0.1]",
+    "MI",
+    32,
+    iterations=(40,),
+    shrink=(1,),
+    smooth_mm=(0.0,),
+    sampling=0.1,
+    threshold=1e-4,
+    window=8,
+)
+"""Most volumes have hardly moved since the last, and are in place after ten iterations; a jump takes more."""
 
 
 @dataclass(frozen=True)
@@ -54,26 +68,60 @@ def average(volumes: Sequence[Volume], config: PrepConfig) -> MotionCorrected:
     volumes
         At least one, all on one grid.
     """
-    plain_mean = sum((volume.data for volume in volumes), np.zeros_like(volumes[0].data)) / len(volumes)
+    plain_mean = _mean(volumes)
     typical = min(range(len(volumes)), key=lambda i: float(np.abs(volumes[i].data - plain_mean).sum()))
     reference = volumes[typical]
-    fixed = coarsen(reference, ESTIMATION_MM)
-    centre = _centre_mm(fixed)
+    to_reference = positions(volumes, typical, config)
+    centre = _centre_mm(reference)
     total = np.zeros_like(plain_mean)
-    to_reference: Matrix = np.eye(4)
-    displacement = np.zeros(len(volumes))
+    for matrix, members in together(to_reference, centre):
+        total += len(members) * moved(reference.like(_mean([volumes[i] for i in members])), matrix).data
+    displacement = np.array([rms_displacement_mm(matrix, centre) for matrix in to_reference])
+    return MotionCorrected(reference.like(total / len(volumes)), displacement)
+
+
+def _mean(volumes: Sequence[Volume]) -> NDArray[np.float32]:
+    total = np.zeros_like(volumes[0].data)
+    for volume in volumes:
+        total += volume.data
+    return total / np.float32(len(volumes))
+
+
+def positions(
+    volumes: Sequence[Volume], typical: int, config: PrepConfig, stage: Stage = RIGID
+) -> list[Matrix]:
+    """(4, 4) world of each volume -> world of the typical one."""
+    fixed = coarsen(volumes[typical], ESTIMATION_MM)
+    found: list[Matrix] = []
+    last: Matrix = np.eye(4)
     for i, volume in enumerate(volumes):
         if i == typical:
-            total += volume.data
+            found.append(np.eye(4))
             continue
-        moving = coarsen(volume, ESTIMATION_MM)
         # Heads drift: the last volume's position is the best guess for this one.
-        to_reference = estimate_linear(fixed, moving, [RIGID], config, start=to_reference)
-        displacement[i] = rms_displacement_mm(to_reference, centre)
-        total += resample(
-            volume, reference.grid, to_reference, "bspline", space=volume.space, outside="nearest"
-        ).data
-    return MotionCorrected(reference.like(total / len(volumes)), displacement)
+        last = estimate_linear(fixed, coarsen(volume, ESTIMATION_MM), [stage], config, start=last)
+        found.append(last)
+    return found
+
+
+def moved(volume: Volume, matrix: Matrix) -> Volume:
+    """A volume carried to where the reference lies, on the same grid."""
+    if np.array_equal(matrix, np.eye(4)):
+        return volume
+    return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
+
+
+def together(matrices: Sequence[Matrix], centre: NDArray[np.float64]) -> list[tuple[Matrix, list[int]]]:
+    """Places, the reference's own first, and which volumes lie there: no further from it than `STILL_MM`."""
+    places: list[tuple[Matrix, list[int]]] = [(np.eye(4), [])]
+    for i, matrix in enumerate(matrices):
+        for place, members in places:
+            if rms_displacement_mm(matrix @ np.linalg.inv(place), centre) <= STILL_MM:
+                members.append(i)
+                break
+        else:
+            places.append((matrix, [i]))
+    return places
 
 
 def rms_displacement_mm(matrix: Matrix, centre: NDArray[np.float64]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -11,6 +13,9 @@ from pds_bids.core.volume import Grid, Volume
 from pds_bids.prep.conversion import Matrix
 
 Interpolation = Literal["nearest", "linear", "bspline"]
+
+RIM_VOXELS = 16
+"""What lies further off weighs less than 1e-8 in a cubic spline."""
 
 ORDERS: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "bspline": 3}
 
@@ -70,6 +75,20 @@ def field_of_view(source: Grid, target: Grid, to_target: Matrix) -> NDArray[np.b
         position = row[0] * x + row[1] * y + row[2] * z + row[3]
         inside &= (position >= -0.5) & (position <= length - 0.5)
     return inside
+
+
+def part_seen(volume: Volume, grid: Grid, to_target: Matrix) -> Volume:
+    """The part of a volume that decides what another grid shows of it, with a rim for filters and splines."""
+    corners = np.array(list(product(*((0, n - 1) for n in grid.shape))))
+    to_voxel = np.linalg.inv(to_target @ volume.affine) @ grid.affine
+    voxels = corners @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+    shape = np.array(volume.grid.shape)
+    first = (np.floor(voxels.min(0)).astype(int) - RIM_VOXELS).clip(0, shape - 1)
+    last = (np.ceil(voxels.max(0)).astype(int) + RIM_VOXELS).clip(first, shape - 1)
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ first
+    data = volume.data[tuple(slice(low, high + 1) for low, high in zip(first, last, strict=True))]
+    return replace(volume, data=data, affine=affine)
 
 
 def isotropic_grid(grid: Grid, spacing_mm: float) -> Grid:

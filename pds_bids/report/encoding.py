@@ -36,5 +36,5 @@ def _with_palette(png: str) -> str:
 
     image = Image.open(io.BytesIO(base64.b64decode(png)))
     buffer = io.BytesIO()
-    image.convert("RGB").quantize(256).save(buffer, format="png", optimize=True)
+    image.convert("RGB").quantize(256).save(buffer, format="png")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pds_bids.core.volume import Grid, Volume
 from pds_bids.prep.conversion import grid_image, to_ants, write_matrix
-from pds_bids.prep.resampling import coarsen, field_of_view, isotropic_grid, resample
+from pds_bids.prep.resampling import coarsen, field_of_view, isotropic_grid, part_seen, resample
 
 
 def ball(shape=(24, 26, 22), voxel_mm=3.0) -> Volume:
@@ -131,3 +131,19 @@ def test_axes_that_are_coarse_already_are_not_smoothed():
 
 def test_a_coarse_copy_is_not_dark_at_the_end_of_the_field_of_view():
     assert coarsen(Volume(np.ones((5, 5, 5), np.float32), np.eye(4)), 4.0).data.min() == 1
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.4])
+def test_the_part_that_a_grid_sees_shows_what_the_whole_shows(turn):
+    generator = np.random.default_rng(0)
+    whole = Volume(generator.normal(size=(70, 80, 90)).astype(np.float32), np.diag([-1.0, 1.0, 1.0, 1.0]))
+    grid = Grid((12, 10, 8), np.array([[2.0, 0, 0, -45], [0, 2, 0, 30], [0, 0, 2, 40], [0, 0, 0, 1]]))
+    to_target = np.eye(4)
+    to_target[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+
+    part = part_seen(whole, grid, to_target)
+
+    assert part.data.size < 0.6 * whole.data.size
+    shown = [resample(volume, grid, to_target, "bspline", space="x").data for volume in (whole, part)]
+    assert np.abs(shown[0]).max() > 1
+    np.testing.assert_allclose(*shown, atol=1e-6)

@@ -1,0 +1,232 @@
+"""What less work in ANTs costs: SyN by how well people come to lie on each other, motion by what is left.
+
+Usage, with a folder of label maps and one that holds the dataset `bids_real`::
+
+    python -m benchmarks.registration --label-maps MAPS --scans SCANS registration.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import Cost, Row, cost, run, spread
+from pds_bids.core.config import PrepConfig
+from pds_bids.core.modality import Modality
+from pds_bids.core.volume import ATLAS_SPACE, MODEL_GRID, MODEL_SPACE, Volume
+from pds_bids.evaluation.metrics import clustered_bootstrap
+from pds_bids.prep import motion
+from pds_bids.prep.atlas import template
+from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants
+from pds_bids.prep.engine import SYN, Stage, estimate_linear, estimate_warp
+from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.orientation import canonical
+from pds_bids.prep.quality import warp_quality
+from pds_bids.prep.resampling import coarsen
+from pds_bids.prep.series import open_series
+from pds_bids.simulation.anatomy import FINE_GRID, Structure
+
+SCHEDULES: Mapping[str, Stage | None] = {
+    "affine alone": None,
+    "20, 10, 0 iterations": replace(SYN, iterations=(20, 10, 0)),
+    "40, 20, 0 iterations": replace(SYN, iterations=(40, 20, 0)),
+    "40, 20, 0 iterations, step 0.2": replace(SYN, transform="SyN[0.2,3,0]", iterations=(40, 20, 0)),
+    "60, 40, 0 iterations": replace(SYN, iterations=(60, 40, 0)),
+    "60, 40, 4 iterations": replace(SYN, iterations=(60, 40, 4)),
+}
+"""At 8, 4 and 2 mm; antspyx comes with the one of step 0.2."""
+
+SCORED = tuple(s for s in Structure if s.name not in ("AIR", "SOFT", "LESION", "CHOROID"))
+
+STOPS: Mapping[str, Stage] = {
+    "20 iterations, 1e-6 over 10": replace(motion.RIGID, iterations=(20,), threshold=1e-6, window=10),
+    "12 iterations, 1e-6 over 10": replace(motion.RIGID, iterations=(12,), threshold=1e-6, window=10),
+    "40 iterations, 1e-4 over 8": replace(motion.RIGID, iterations=(40,), threshold=1e-4, window=8),
+}
+PATIENT = replace(motion.RIGID, iterations=(100,), threshold=1e-7, window=20)
+MOVES_MM = (0.2, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Warped:
+    """One person's source carried to the atlas by one schedule."""
+
+    taken: Cost
+    structures: NDArray[np.uint8]
+    jacobian_min: float
+
+
+def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
+    """Both tables."""
+    import torch
+
+    torch.set_num_threads(1)
+    return {
+        "Warp to the atlas": warps(arguments.label_maps, arguments.people),
+        "Motion": motions(arguments.scans, arguments.rounds),
+    }
+
+
+def warps(label_maps: Path, n: int) -> list[Row]:
+    """Each schedule on `n` simulated people, from BOLD and from DWI."""
+    from pds_bids.app.anatomies import aligned_structures
+    from pds_bids.app.anatomies import label_maps as maps_of
+
+    every = maps_of(label_maps)
+    people = [aligned_structures(path, 1) for path in every[:: max(1, len(every) // n)][:n]]
+    found: dict[tuple[str, Modality], list[Warped]] = {}
+    for seed, structures in enumerate(people):
+        for modality, source, truth in sources(structures, seed):
+            for name, stage in SCHEDULES.items():
+                found.setdefault((name, modality), []).append(warped(source, truth, stage))
+            sys.stderr.write(f"person {seed + 1}/{len(people)}, {modality.value}\n")
+    dice = {name: np.mean([agreement(found[name, m]) for m in Modality], axis=0) for name in SCHEDULES}
+    shipped = next(name for name, stage in SCHEDULES.items() if stage == SYN)
+    rows = []
+    for name in SCHEDULES:
+        own = [one for m in Modality for one in found[name, m]]
+        row: Row = {"what": name, "cpu_s": spread([one.taken.cpu_s for one in own])}
+        row["dice"] = with_interval(dice[name])
+        row["more_than_shipped"] = with_interval(dice[name] - dice[shipped])
+        row["smallest_determinant"] = round(min(one.jacobian_min for one in own), 2)
+        rows.append(row)
+    return rows
+
+
+def sources(structures: NDArray[np.uint8], seed: int) -> list[tuple[Modality, Volume, Volume]]:
+    """A person's masked scans on the model grid, with what is where in them.
+
+    Scanners differ in all but what displaces the image: the truth lies where it is seen.
+    """
+    import torch
+
+    from pds_bids.simulation.body import body_of, grown
+    from pds_bids.simulation.pairs import scanned
+    from pds_bids.simulation.protocol import Acquisition, random_acquisition
+
+    def in_place(modality: Modality, drawn: torch.Generator) -> Acquisition:
+        return replace(random_acquisition(modality, drawn), shift_mm=0.0, rigid_mm=0.0, rigid_deg=0.0)
+
+    generator = torch.Generator().manual_seed(seed)
+    body = body_of(*grown(torch.from_numpy(structures), generator, 3.0, None))
+    pair = scanned(body, generator, in_place)
+    truth = Volume(pair.structures.numpy().astype(np.float32), FINE_GRID.affine, MODEL_SPACE)
+    return [
+        (m, Volume((pair.sources[m] * pair.masks[m]).numpy(), MODEL_GRID.affine, MODEL_SPACE), truth)
+        for m in Modality
+    ]
+
+
+def warped(source: Volume, truth: Volume, stage: Stage | None) -> Warped:
+    """SyN by the source; what it does to the truth."""
+    import ants
+
+    if stage is None:
+        return Warped(Cost(0.0, 0.0), truth.data.astype(np.uint8), 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        answer: list[Path] = []
+        prefix = Path(folder, "to_atlas")
+        taken = cost(
+            lambda: answer.extend(estimate_warp(template(), source, [stage], prefix, PrepConfig(threads=1)))
+        )
+        moved = ants.apply_transforms(
+            grid_image(FINE_GRID), to_ants(truth), [str(answer[0])], "nearestNeighbor"
+        )
+        determinant = warp_quality(answer[0])["jacobian_min"]
+    return Warped(taken, from_ants(moved, ATLAS_SPACE).data.astype(np.uint8), determinant)
+
+
+def agreement(people: Sequence[Warped]) -> NDArray[np.float64]:
+    """(N,) mean Dice coefficient of a person's structures with what most of the others have there."""
+    present = np.stack([[one.structures == code for code in SCORED] for one in people])
+    votes = present.sum(0)
+    scores = []
+    for own in present:
+        others = votes - own
+        most = np.where(others.max(0) > 0, others.argmax(0), -1)
+        shared = [
+            2 * (mask & (most == i)).sum() / (mask.sum() + (most == i).sum()) for i, mask in enumerate(own)
+        ]
+        scores.append(np.mean(shared))
+    return np.array(scores)
+
+
+def with_interval(values: NDArray[np.float64]) -> list[float]:
+    """Mean over people and its 95 % interval."""
+    return [
+        round(value, 4) for value in (values.mean(), *clustered_bootstrap(values, np.arange(len(values))))
+    ]
+
+
+def motions(scans: Path, rounds: int) -> list[Row]:
+    """Each way to stop on a real series, and on volumes of it that were moved by a known amount."""
+    series = open_series(next((scans / "bids_real" / "sub-01" / "func").glob("*_bold.nii.gz")))
+    indices = motion.evenly_spaced(range(2, series.n_volumes))
+    volumes = [canonical(volume) for volume in series.volumes(indices)]
+    brain = brain_mask(motion.average(volumes[:2], PrepConfig(threads=1)).mean).data > 0
+    rows = []
+    for name, stage in STOPS.items():
+        taken, positions = zip(*(found(volumes, stage) for _ in range(rounds)), strict=True)
+        row: Row = {"what": name, "cpu_s": spread([one.cpu_s for one in taken])}
+        row["left_percent"] = round(left_percent(volumes, positions[0], brain), 3)
+        errors = known_errors(volumes, stage)
+        rows.append(row | {f"off_after_{mm:g}_mm": round(error, 2) for mm, error in errors.items()})
+    return rows
+
+
+def found(volumes: Sequence[Volume], stage: Stage) -> tuple[Cost, list[Matrix]]:
+    """Positions relative to the first volume, estimated as the app does, and what that took."""
+    answer: list[Matrix] = []
+    taken = cost(lambda: answer.extend(motion.positions(volumes, 0, PrepConfig(threads=1), stage)))
+    return taken, answer
+
+
+def left_percent(volumes: Sequence[Volume], positions: Sequence[Matrix], brain: NDArray[np.bool_]) -> float:
+    """Standard deviation over the volumes in the brain, once they are moved, in percent of the mean."""
+    lying = [motion.moved(*pair).data[brain] for pair in zip(volumes, positions, strict=True)]
+    return float(100 * np.mean(np.std(lying, axis=0)) / np.mean(lying))
+
+
+def known_errors(volumes: Sequence[Volume], stage: Stage, n: int = 5) -> dict[float, float]:
+    """Mean displacement, mm, between where a volume is found that was moved and where it then is."""
+    from scipy.spatial.transform import Rotation
+
+    fixed, moving = coarsen(volumes[0], motion.ESTIMATION_MM), volumes[len(volumes) // 2]
+    centre = (fixed.affine @ [*(np.array(fixed.data.shape) / 2), 1])[:3]
+    here = position(fixed, moving, PATIENT)
+    generator = np.random.default_rng(0)
+    errors: dict[float, Any] = {mm: [] for mm in MOVES_MM}
+    for mm in MOVES_MM * n:
+        move = np.eye(4)
+        move[:3, :3] = Rotation.from_rotvec(generator.normal(size=3) * mm / 100).as_matrix()
+        move[:3, 3] = centre - move[:3, :3] @ centre + generator.normal(size=3) * mm / 2
+        there = position(fixed, motion.moved(moving, move), stage) @ move
+        errors[mm].append(motion.rms_displacement_mm(there @ np.linalg.inv(here), centre))
+    return {mm: float(np.mean(values)) for mm, values in errors.items()}
+
+
+def position(fixed: Volume, moving: Volume, stage: Stage) -> Matrix:
+    """(4, 4) world of one volume -> world of the other, from where both lie."""
+    own = coarsen(moving, motion.ESTIMATION_MM)
+    return estimate_linear(fixed, own, [stage], PrepConfig(threads=1), start=np.eye(4))
+
+
+def main() -> None:
+    """Add what can be chosen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--label-maps", type=Path, required=True, help="segmentations of whole heads")
+    parser.add_argument("--scans", type=Path, required=True, help="folder of the datasets")
+    parser.add_argument("--people", type=int, default=8, help="how many of the label maps")
+    run("registration", "Less work in ANTs", measure, parser)
+
+
+if __name__ == "__main__":
+    main()
