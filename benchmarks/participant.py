@@ -32,11 +32,12 @@ CASES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 """Subject, the data types that are shown (the other modality is missing), and options."""
 
-PRESETS: Mapping[str, str] = {
-    "BOLD, no T1w": "bids_real/sub-01/func/*_bold.nii.gz",
-    "DWI, no T1w": "bids_single/sub-d03/dwi/*_dwi.nii.gz",
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "BOLD with T1w": ("bids_real/sub-01/func/*_bold.nii.gz", "bids_real/sub-01/anat/*_T1w.nii.gz"),
+    "BOLD, no T1w": ("bids_real/sub-01/func/*_bold.nii.gz",),
+    "DWI, no T1w": ("bids_single/sub-d03/dwi/*_dwi.nii.gz",),
 }
-"""Series that the same steps are done to with the settings that ANTs comes with."""
+"""Series, and T1w, that the same steps are done to with the settings that ANTs comes with."""
 
 
 def participants(bids: str, account: str, *options: str) -> Cost:
@@ -79,26 +80,32 @@ def spent(calls: Sequence[Cost]) -> dict[str, float]:
     return {"calls": len(calls), "cpu_s": sum(call.cpu_s for call in calls)}
 
 
-def presets(series: str) -> Cost:
+def presets(*images: str) -> Cost:
     """From a series to the atlas by antspyx as it comes: as many volumes as we take, one thread."""
-    return cost(lambda: by_presets(Path(series)))
+    return cost(lambda: by_presets(*images))
 
 
-def by_presets(path: Path) -> object:
+def by_presets(series: str, t1w: str | None = None) -> object:
     """Motion, mean, bias field, registration and one resampling; the template is ours, of 2 mm."""
     import ants
 
     from pds_bids.prep.atlas import template
     from pds_bids.prep.conversion import to_ants
 
-    series = ants.image_read(str(path))
-    volumes = [ants.slice_image(series, 3, i) for i in evenly_spaced(range(series.shape[3]))]
-    corrected = ants.motion_correction(ants.list_to_ndimage(series, volumes))["motion_corrected"]
-    mean = volumes[0].new_image_like(corrected.numpy().mean(-1))
-    flat = ants.n4_bias_field_correction(mean, mask=ants.get_mask(mean))
-    fixed = to_ants(template())
-    found = ants.registration(fixed, flat * ants.get_mask(flat), type_of_transform="SyN")
-    return ants.apply_transforms(fixed, flat, found["fwdtransforms"])
+    def flat(image: Any) -> Any:
+        even = ants.n4_bias_field_correction(image, mask=ants.get_mask(image))
+        return even * ants.get_mask(even)
+
+    image = ants.image_read(series)
+    volumes = [ants.slice_image(image, 3, i) for i in evenly_spaced(range(image.shape[3]))]
+    corrected = ants.motion_correction(ants.list_to_ndimage(image, volumes))["motion_corrected"]
+    mean = flat(volumes[0].new_image_like(corrected.numpy().mean(-1)))
+    fixed, way, moving = to_ants(template()), [], mean
+    if t1w:
+        moving = flat(ants.image_read(t1w))
+        way = ants.registration(moving, mean, type_of_transform="Rigid")["fwdtransforms"]
+    way = [*ants.registration(fixed, moving, type_of_transform="SyN")["fwdtransforms"], *way]
+    return ants.apply_transforms(fixed, mean, way)
 
 
 PROBES = {"participants": participants, "presets": presets}
@@ -160,8 +167,8 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
             for name, told in first["ants"].items()
         ]
         if case in PRESETS:
-            (series,) = arguments.scans.glob(PRESETS[case])
-            took = probe_cost("participant", "presets", series).cpu_s
+            images = [next(arguments.scans.glob(pattern)) for pattern in PRESETS[case]]
+            took = probe_cost("participant", "presets", *images).cpu_s
             ours = [first["cpu_s"] for _, (first, _) in runs]
             rivals.append(
                 {"what": case, "cpu_s": round(took, 1), "times_ours": spread([took / o for o in ours])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -136,7 +137,12 @@ def local_correlation(head: Volume, to_model: Matrix) -> float:
     """
     inside = template_mask().data > 0
     moved = resample(head, MODEL_GRID, to_model, space=MODEL_SPACE).data
-    return float(np.mean((_local_contrast(moved, inside) * _local_contrast(template().data, inside))[inside]))
+    return float(np.mean((_local_contrast(moved, inside) * _template_contrast())[inside]))
+
+
+@cache
+def _template_contrast() -> NDArray[np.float64]:
+    return _local_contrast(template().data, template_mask().data > 0)
 
 
 def _local_contrast(image: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
