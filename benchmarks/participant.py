@@ -168,13 +168,10 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
             {"what": case, "in ANTs": name, "calls": told["calls"], "cpu_s": round(told["cpu_s"], 2)}
             for name, told in first["ants"].items()
         ]
-        if case in PRESETS:
-            images = [next(arguments.scans.glob(pattern)) for pattern in PRESETS[case]]
-            took = probe_cost("participant", "presets", *images).cpu_s
-            ours = [first["cpu_s"] for _, (first, _) in runs]
-            rivals.append(
-                {"what": case, "cpu_s": round(took, 1), "times_ours": spread([took / o for o in ours])}
-            )
+        images = [next(arguments.scans.glob(pattern)) for pattern in PRESETS[case]]
+        took = probe_cost("participant", "presets", *images).cpu_s
+        ours = [told["cpu_s"] for _, (told, _) in runs]
+        rivals.append({"what": case, "cpu_s": round(took, 1), "times_ours": spread([took / o for o in ours])})
     return {"Whole participants": whole, "What ANTs does": parts, "By the presets of ANTs": rivals}
 
 
