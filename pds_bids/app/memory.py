@@ -14,15 +14,17 @@ def import_for_good(*modules: str) -> None:
     """Import modules, and spare the garbage collector all that this process holds by then.
 
     Libraries come with objects by the hundred thousand, which it would look through again and again: a second
-    of each process, as counted by ``gc.callbacks``.
+    of each process, as counted by ``gc.callbacks``. For processes of our own: what a caller holds stays, too.
     """
+    enabled = gc.isenabled()
     gc.disable()
     try:
         for module in modules:
             import_module(module)
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def release_memory() -> None:

@@ -99,8 +99,8 @@ def t1w_context(t1w: Volume, to_model: Matrix, model_mask: Volume, config: PrepC
     seen = field_of_view(filled_grid(t1w), MODEL_GRID, to_model)
     if seen[model_mask.data > 0].mean() < MIN_COVERAGE:
         return None
-    # What the mean over the larger voxel would blur: (2^2 - s^2) / 12 mm^2, the difference of two boxes.
     head = part_seen(t1w, MODEL_GRID, to_model)
+    # What the mean over the larger voxel would blur: (2^2 - s^2) / 12 mm^2, the difference of two boxes.
     voxel_mm = head.grid.voxel_mm
     sigma = np.sqrt((MODEL_GRID.voxel_mm**2 - voxel_mm**2).clip(0) / 12) / voxel_mm
     smooth = head.like(ndimage.gaussian_filter(head.data, sigma))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,6 @@ MAX_VOLUMES = 40
 
 ESTIMATION_MM = 4.0
 HEAD_RADIUS_MM = 80.0
-
-STILL_MM = 0.15
-"""Volumes that lie no further apart are added up, and moved together: their places are not known better."""
 
 RIGID = Stage(
     "Rigid[0.1]",
@@ -68,23 +65,22 @@ def average(volumes: Sequence[Volume], config: PrepConfig) -> MotionCorrected:
     volumes
         At least one, all on one grid.
     """
-    plain_mean = _mean(volumes)
+    plain_mean = _mean(volumes, len(volumes))
     typical = min(range(len(volumes)), key=lambda i: float(np.abs(volumes[i].data - plain_mean).sum()))
     reference = volumes[typical]
     to_reference = positions(volumes, typical, config)
+    mean = _mean(map(moved, volumes, to_reference), len(volumes))
     centre = _centre_mm(reference)
-    total = np.zeros_like(plain_mean)
-    for matrix, members in together(to_reference, centre):
-        total += len(members) * moved(reference.like(_mean([volumes[i] for i in members])), matrix).data
     displacement = np.array([rms_displacement_mm(matrix, centre) for matrix in to_reference])
-    return MotionCorrected(reference.like(total / len(volumes)), displacement)
+    return MotionCorrected(reference.like(mean), displacement)
 
 
-def _mean(volumes: Sequence[Volume]) -> NDArray[np.float32]:
-    total = np.zeros_like(volumes[0].data)
+def _mean(volumes: Iterable[Volume], n: int) -> NDArray[np.float32]:
+    """Of `n` volumes, of which one at a time need be in memory."""
+    total = np.float32(0)
     for volume in volumes:
-        total += volume.data
-    return total / np.float32(len(volumes))
+        total = total + volume.data
+    return total / np.float32(n)
 
 
 def positions(
@@ -109,19 +105,6 @@ def moved(volume: Volume, matrix: Matrix) -> Volume:
     if np.array_equal(matrix, np.eye(4)):
         return volume
     return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
-
-
-def together(matrices: Sequence[Matrix], centre: NDArray[np.float64]) -> list[tuple[Matrix, list[int]]]:
-    """Places, the reference's own first, and which volumes lie there: no further from it than `STILL_MM`."""
-    places: list[tuple[Matrix, list[int]]] = [(np.eye(4), [])]
-    for i, matrix in enumerate(matrices):
-        for place, members in places:
-            if rms_displacement_mm(matrix @ np.linalg.inv(place), centre) <= STILL_MM:
-                members.append(i)
-                break
-        else:
-            places.append((matrix, [i]))
-    return places
 
 
 def rms_displacement_mm(matrix: Matrix, centre: NDArray[np.float64]) -> float:

@@ -285,10 +285,13 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
     how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
     with patient, distributed.LocalCluster(**how) as local:
         victim = local.workers[0].pid
+        said = ""
 
         def kill_at_work() -> None:
-            while len(list(config.output_dir.glob("sub-*/log/lock"))) < 2:  # of two visits to do
+            nonlocal said
+            while said.count(": averaging ") < 2:  # of two visits to do
                 time.sleep(0.1)
+                said += capsys.readouterr().out
             os.kill(victim, signal.SIGKILL)
 
         killer = threading.Thread(target=kill_at_work)
@@ -298,7 +301,7 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
         killer.join()
 
     assert code == 0
-    said = capsys.readouterr().out
+    said += capsys.readouterr().out
     assert said.count(": averaging ") == 3
     assert "2 complete, 1 nothing-missing" in said
     assert len(list(config.output_dir.glob("sub-*/log/complete.json"))) == 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pds_bids.core.config import PrepConfig
-from pds_bids.prep.motion import average, evenly_spaced, positions, rms_displacement_mm, together
+from pds_bids.prep.motion import average, evenly_spaced, rms_displacement_mm
 from pds_bids.prep.resampling import resample
 
 pytestmark = pytest.mark.slow
@@ -53,24 +53,6 @@ def test_motion_is_undone(head):
     assert error(corrected.mean.data) < 0.8 * error(np.mean([volume.data for volume in volumes], axis=0))
     for found, move in zip(corrected.displacement_mm[2:], moves[2:], strict=True):
         assert found == pytest.approx(rms_displacement_mm(move, np.zeros(3)), abs=1.0)
-
-
-def test_volumes_that_lie_together_are_moved_together(head):
-    generator = np.random.default_rng(0)
-    still = [
-        head.like(head.data + generator.normal(0, 5, head.data.shape).astype(np.float32)) for _ in range(4)
-    ]
-    shift = np.eye(4)
-    shift[0, 3] = 2.0
-    away = resample(head, head.grid, shift, "bspline", space="native", outside="nearest")
-
-    found = positions([*still, away, away], 0, PrepConfig())
-    places = [members for _, members in together(found, np.zeros(3))]
-    mean = average(still, PrepConfig()).mean
-
-    assert places == [[0, 1, 2, 3], [4, 5]]
-    # Moving each by what noise says of its place would have smoothed them.
-    np.testing.assert_allclose(mean.data, np.mean([volume.data for volume in still], axis=0), rtol=1e-5)
 
 
 def test_the_same_twice_bit_for_bit(head):
