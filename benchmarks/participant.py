@@ -15,12 +15,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.measure import Cost, Row, cost, probe_cost, run, spread
+from benchmarks.measure import Cost, Row, command_cost, cost, probe_cost, run, spread
 from pds_bids.prep.motion import RIGID as MOTION
 from pds_bids.prep.motion import evenly_spaced
 
@@ -32,12 +33,10 @@ CASES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 """Subject, the data types that are shown (the other modality is missing), and options."""
 
-PRESETS: Mapping[str, tuple[str, ...]] = {
-    "BOLD with T1w": ("bids_real/sub-01/func/*_bold.nii.gz", "bids_real/sub-01/anat/*_T1w.nii.gz"),
-    "BOLD, no T1w": ("bids_real/sub-01/func/*_bold.nii.gz",),
-    "DWI, no T1w": ("bids_single/sub-d03/dwi/*_dwi.nii.gz",),
-}
-"""Series, and T1w, that the same steps are done to with the settings that ANTs comes with."""
+SUFFIXES = {"anat": "T1w", "func": "bold", "dwi": "dwi"}
+
+MOTION_STOPS = [f"[{MOTION.iterations[0]},{MOTION.threshold:g},{MOTION.window}]"]
+"""How a call of antsRegistration is told for one that finds motion."""
 
 
 def participants(bids: str, account: str, *options: str) -> Cost:
@@ -108,7 +107,19 @@ def by_presets(series: str, t1w: str | None = None) -> object:
     return ants.apply_transforms(fixed, mean, way)
 
 
-PROBES = {"participants": participants, "presets": presets}
+def move(series: str) -> Cost:
+    """Moving one volume of a series by a cubic spline with ANTs, as it is done once its motion is known."""
+    import ants
+
+    volume = ants.slice_image(ants.image_read(series), 3, 0)
+    nowhere = ants.create_ants_transform(transform_type="AffineTransform", dimension=3)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "nowhere.mat"))
+        ants.write_transform(nowhere, path)
+        return cost(lambda: [ants.apply_transforms(volume, volume, [path], "bSpline") for _ in range(8)], 8)
+
+
+PROBES = {"participants": participants, "presets": presets, "move": move}
 
 
 @contextmanager
@@ -143,36 +154,75 @@ def counted_ants() -> Iterator[dict[str, list[Cost]]]:
 
 
 def registration_name(arguments: Sequence[object], *_: object) -> str:
-    """The transforms of a call of antsRegistration, and the iterations of the first."""
+    """The transforms of a call of antsRegistration, or that it finds motion."""
     words = [str(argument) for argument in arguments]
     pairs = list(pairwise(words))
     kinds = [value.partition("[")[0] for option, value in pairs if option == "--transform"]
-    first = next(value for option, value in pairs if option == "--convergence")
-    motion = first.startswith(f"[{MOTION.iterations[0]},")
-    return "motion" if motion else ", ".join(kinds)
+    stops = [value for option, value in pairs if option == "--convergence"]
+    return "motion" if stops == MOTION_STOPS else ", ".join(kinds)
 
 
 def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
-    """Every case in every round; ANTs and the rest are parts of one run."""
+    """Every case in every round, each time beside its rivals."""
     whole: list[Row] = []
     parts: list[Row] = []
     rivals: list[Row] = []
     for case in arguments.cases:
-        subject, datatypes, options = CASES[case]
-        runs = [two(arguments.scans / subject, datatypes, *options) for _ in range(arguments.rounds)]
-        whole.append(summary(case, runs))
-        if case not in PRESETS:
+        rounds = [once(case, arguments.scans) for _ in range(arguments.rounds)]
+        whole.append(summary(case, rounds))
+        if CASES[case][2]:  # options change nothing of what ANTs is asked for
             continue
-        _, (first, _) = runs[0]
         parts += [
             {"what": case, "in ANTs": name, "calls": told["calls"], "cpu_s": round(told["cpu_s"], 2)}
-            for name, told in first["ants"].items()
+            for name, told in rounds[0].accounts[0]["ants"].items()
         ]
-        images = [next(arguments.scans.glob(pattern)) for pattern in PRESETS[case]]
-        took = probe_cost("participant", "presets", *images).cpu_s
-        ours = [told["cpu_s"] for _, (told, _) in runs]
-        rivals.append({"what": case, "cpu_s": round(took, 1), "times_ours": spread([took / o for o in ours])})
+        rival: Row = {"what": case, "cpu_s": spread([one.presets_s for one in rounds])}
+        rival["times_ours"] = spread([one.presets_s / one.accounts[0]["cpu_s"] for one in rounds])
+        rivals.append(rival)
     return {"Whole participants": whole, "What ANTs does": parts, "By the presets of ANTs": rivals}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One case, once: two participants, one after the other, and what rivals take.
+
+    Attributes
+    ----------
+    peak_mb
+        Of the process that does both.
+    accounts
+        Of the first and of the next one: `cpu_s`, and of every kind of call into ANTs `calls` and `cpu_s`.
+    presets_s, import_s, move_s
+        Processor time of the same steps by ANTs' presets (0 where options are given), of a process that only
+        imports ANTs, and of moving one volume by ANTs.
+    """
+
+    peak_mb: float
+    accounts: Sequence[Mapping[str, Any]]
+    presets_s: float
+    import_s: float
+    move_s: float
+
+    def bare_s(self, which: int) -> float:
+        """What ANTs alone would take for a participant: its calls, its import, and moving the volumes."""
+        calls = self.accounts[which]["ants"]
+        inside = sum(call["cpu_s"] for call in calls.values())
+        return inside + calls["motion"]["calls"] * self.move_s + (0 if which else self.import_s)
+
+
+def once(case: str, scans: Path) -> Round:
+    """A round of a case."""
+    subject, datatypes, options = CASES[case]
+    total, accounts = two(scans / subject, datatypes, *options)
+    images = [next((scans / subject / d).glob(f"*_{SUFFIXES[d]}.nii.gz")) for d in reversed(datatypes)]
+    sys.stderr.write(f"{case}: {accounts}\n")
+    return Round(
+        total.peak_mb,
+        accounts,
+        0.0 if options else probe_cost("participant", "presets", *images).cpu_s,
+        command_cost([sys.executable, "-c", "import ants"]).cpu_s,
+        probe_cost("participant", "move", images[0]).cpu_s,
+    )
 
 
 def two(subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, list[dict[str, Any]]]:
@@ -190,17 +240,19 @@ def two(subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, l
         return total, json.loads(account.read_text(encoding="utf-8"))
 
 
-def summary(case: str, runs: Sequence[tuple[Cost, Sequence[Mapping[str, Any]]]]) -> Row:
+def summary(case: str, rounds: Sequence[Round]) -> Row:
     """A row: seconds, and multiples of what ANTs took, of the first participant and of the next."""
     row: Row = {"what": case}
     for which, name in enumerate(("first", "next")):
-        told = [accounts[which] for _, accounts in runs]
-        inside = [sum(call["cpu_s"] for call in one["ants"].values()) for one in told]
-        row[f"{name}_cpu_s"] = spread([one["cpu_s"] for one in told])
-        row[f"{name}_times_ants"] = spread(
-            [one["cpu_s"] / ants for one, ants in zip(told, inside, strict=True)]
+        took = [one.accounts[which]["cpu_s"] for one in rounds]
+        calls = [one.accounts[which]["ants"].values() for one in rounds]
+        inside = [sum(call["cpu_s"] for call in own) for own in calls]
+        row[f"{name}_cpu_s"] = spread(took)
+        row[f"{name}_times_calls"] = spread([t / ants for t, ants in zip(took, inside, strict=True)])
+        row[f"{name}_times_bare"] = spread(
+            [t / one.bare_s(which) for t, one in zip(took, rounds, strict=True)]
         )
-    row["peak_mb"] = round(max(total.peak_mb for total, _ in runs))
+    row["peak_mb"] = round(max(one.peak_mb for one in rounds))
     return row
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +78,8 @@ def average(volumes: Sequence[Volume], config: PrepConfig) -> MotionCorrected:
 
 def _mean(volumes: Iterable[Volume], n: int) -> NDArray[np.float32]:
     """Of `n` volumes, of which one at a time need be in memory."""
-    total = np.float32(0)
-    for volume in volumes:
-        total = total + volume.data
-    return total / np.float32(n)
+    total = reduce(np.add, (volume.data for volume in volumes))
+    return np.asarray(total / np.float32(n))
 
 
 def positions(

@@ -15,7 +15,7 @@ from pds_bids.prep.conversion import Matrix
 Interpolation = Literal["nearest", "linear", "bspline"]
 
 RIM_VOXELS = 16
-"""What lies further off weighs less than 1e-8 in a cubic spline, and nothing in a Gaussian of up to 4 voxels."""
+"""What lies further off weighs less than 1e-8 in a cubic spline, and nothing in a Gaussian of 4 voxels."""
 
 ORDERS: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "bspline": 3}
 

@@ -1,6 +1,5 @@
 import gc
 import sys
-
 from collections.abc import Iterator
 
 import pytest
