@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,9 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.datasets import write_empty_dataset
 from benchmarks.discovery import inventory, walk
 from benchmarks.measure import Cost, cost
-from pds_bids.core.config import SynthesisConfig
+from pds_bids.core.config import PrepConfig, SynthesisConfig
 from pds_bids.core.modality import Modality
 from pds_bids.models.denoiser import BANDS, N_CONTEXT
+from pds_bids.prep.atlas import template
+from pds_bids.prep.conversion import to_ants
+from pds_bids.prep.motion import average
+from pds_bids.prep.resampling import coarsen
 from pds_bids.synthesis.pipeline import Synthesiser
 
 N_SUBJECTS = 300
@@ -40,6 +45,22 @@ def test_discovery_takes_a_few_times_a_walk_through_the_names(tmp_path: Path):
     bids = str(write_empty_dataset(tmp_path / "bids", N_SUBJECTS))
 
     assert times_floor(lambda: inventory(bids), lambda: walk(bids)) < 8
+
+
+def test_motion_is_undone_in_a_fraction_of_what_the_preset_of_ants_takes(one_thread: None):
+    """The search ends where it has arrived, and is not made at full resolution."""
+    import ants
+
+    still = coarsen(template(), 3.0)
+    noise = np.random.default_rng(0).normal(0, 0.05, (3, *still.data.shape)).astype(np.float32)
+    volumes = [still.like(still.data + grain) for grain in noise]
+    series = ants.list_to_ndimage(
+        ants.make_image((*still.data.shape, 3)), [to_ants(volume) for volume in volumes]
+    )
+
+    ours = cost(lambda: average(volumes, PrepConfig(threads=1)))
+    theirs = cost(lambda: ants.motion_correction(series))
+    assert theirs.cpu_s / ours.cpu_s > 5
 
 
 @torch.inference_mode()

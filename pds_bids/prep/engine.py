@@ -68,8 +68,8 @@ SIMILARITY = Stage("Similarity[0.1]", "MI", 32, (50,), (4,), (4.0,), sampling=0.
 AFFINE = Stage("Affine[0.1]", "MI", 32, (100, 50), (4, 2), (4.0, 2.0), sampling=0.25)
 FINE_AFFINE = Stage("Affine[0.1]", "MI", 32, (50,), (2,), (2.0,), sampling=0.5)
 SYN = Stage("SyN[0.1,3,0]", "MI", 32, (60, 60, 0), (4, 2, 1), (4.0, 2.0, 1.0))
-"""The finest level only carries the field over: four iterations there cost more than twenty before them, which
-align as much (``benchmarks/registration.py``)."""
+"""The finest level only carries the field over: four iterations there take longer than twenty at 4 mm, and
+bring no more (``benchmarks/registration.py``)."""
 SLOPPY_SYN = Stage("SyN[0.2,3,0]", "MI", 32, (10, 0), (4, 1), (4.0, 1.0))
 
 
