@@ -26,8 +26,8 @@ HEADER = (
 def write_table(study: Path, out: Path, table: Path) -> None:
     """One line per site, direction and method.
 
-    Mean and range of the masked PSNR, mean SSIM and coverage, and mean and range of what the PSNR is more than
-    that of the template in the same person.
+    Mean and range of the masked PSNR, mean SSIM and coverage, and mean and range of what the PSNR is more
+    than that of the template in the same person.
     """
     with (study / "participants.tsv").open(encoding="utf-8") as stream:
         site = {row["participant_id"]: row["site"] for row in csv.DictReader(stream, delimiter="\t")}
