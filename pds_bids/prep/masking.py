@@ -18,12 +18,19 @@ from pds_bids.prep.resampling import resample
 MIN_BRAIN_ML = 150.0
 """Less than a sixth of a small brain: the histogram held no brain to find."""
 
+GAP_SHARE = 0.02
+"""Of all voxels: so many, thinly spread, lie between air and brain. Which two voxels lie furthest apart, where
+nilearn puts its threshold, is chance: noise of a thousandth changed a real mask by 11 % (ADR 16)."""
+
+SHARE_BELOW = (0.20, 0.85)
+"""Of all voxels: the least and the most that are not brain (nilearn's cutoffs)."""
+
 INNER_MM = 6.0
 OUTER_MM = 5.0
 
 
 def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
-    """First estimate of the brain, from the histogram and by opening (nilearn's EPI mask).
+    """First estimate of the brain: above the widest gap of the histogram, opened (nilearn's EPI mask).
 
     Parameters
     ----------
@@ -48,9 +55,10 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
     where = path or "reference"
     if np.ptp(reference.data) == 0:
         raise ParticipantError(where, "the volume is constant", "export the image again")
+    bright = (reference.data > gap_of_histogram(reference.data)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MaskWarning)  # an empty mask is an error below
-        image = compute_epi_mask(nb.Nifti1Image(reference.data, reference.affine))
+        image = compute_epi_mask(nb.Nifti1Image(bright, reference.affine), lower_cutoff=0.0, upper_cutoff=1.0)
     mask = reference.like(np.asarray(image.dataobj) > 0)
     millilitres = volume_ml(mask)
     if millilitres < MIN_BRAIN_ML:
@@ -60,6 +68,22 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
             "check that this is a head, in the right units",
         )
     return mask
+
+
+def gap_of_histogram(data: NDArray[np.float32]) -> float:
+    """Middle of the widest range of intensities that holds no more than `GAP_SHARE` of the voxels.
+
+    Examples
+    --------
+    >>> float(gap_of_histogram(np.repeat(np.float32([0, 100]), [700, 300])))
+    50.0
+    """
+    ranked = np.sort(data, axis=None)
+    first, last = (int(share * len(ranked)) for share in SHARE_BELOW)
+    width = max(1, int(GAP_SHARE * len(ranked)))
+    ends = ranked[first:last], ranked[first + width : last + width]
+    widest = int((ends[1] - ends[0]).argmax())
+    return (ends[0][widest] + ends[1][widest]) / 2
 
 
 def refine_mask(mask: Volume, to_model: Matrix) -> Volume:

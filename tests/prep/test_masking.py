@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pds_bids.core.errors import ParticipantError
 from pds_bids.prep.atlas import template_mask
@@ -44,3 +45,11 @@ def test_grow():
 def test_a_constant_volume_has_no_brain(head, tmp_path):
     with pytest.raises(ParticipantError, match="constant"):
         brain_mask(head.like(np.full(head.data.shape, 3.0)), tmp_path / "a.nii")
+
+
+def test_noise_that_nobody_sees_does_not_move_the_first_mask(head):
+    blurred = ndimage.gaussian_filter(head.data, 1.5)  # its edge passes through all intensities
+    generator = np.random.default_rng(0)
+    noisy = (head.like(blurred + generator.normal(0, 1, blurred.shape).astype(np.float32)) for _ in range(5))
+    volumes = [volume_ml(brain_mask(volume)) for volume in noisy]
+    assert max(volumes) / min(volumes) < 1.04
