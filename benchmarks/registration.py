@@ -107,7 +107,7 @@ def warps(label_maps: Path, n: int) -> list[Row]:
         row["dice"] = with_interval(dice[name])
         more = dice[name] - dice[before]
         row["more_than_last"] = with_interval(more)
-        row["people_with_less"] = f"{(more < 0).sum()} of {len(more)}"
+        row["people_with_less"] = int((more < 0).sum())
         row["smallest_determinant"] = round(min(one.jacobian_min for one in own), 2)
         rows.append(row)
     return rows
