@@ -5,7 +5,7 @@ Usage, where SINGLE and REAL are outputs of both levels: of volunteers with one 
 
     python docs/scripts/screenshots.py SINGLE/sub-b04.html docs/images/participant.png 1000 4420 --scale 0.5
     python docs/scripts/screenshots.py REAL/group_synthesis.html docs/images/group.png 1200 2400 --scale 0.75
-    python docs/scripts/screenshots.py VIEWER docs/images/viewer.png 1000 560
+    python docs/scripts/screenshots.py VIEWER docs/images/viewer.png 1000 700
     python docs/scripts/screenshots.py DEMO/sub-02.html docs/images/demo.png 1000 1310 --scale .7
 
 with `SINGLE/sub-b04/figures/sub-b04_desc-viewer_trace.html` as VIEWER, `pds-demo/derivatives` as DEMO.
