@@ -20,7 +20,7 @@ MIN_BRAIN_ML = 150.0
 
 GAP_SHARE = 0.02
 """Of all voxels: so many, thinly spread, lie between air and brain. Which two of them lie furthest apart,
-nilearn's own threshold, is chance: noise of a thousandth changed a real mask by 11 % (ADR 16)."""
+nilearn's own threshold, is chance: noise of a thousandth changed a real mask by 6 % (ADR 16)."""
 
 SHARE_BELOW = (0.20, 0.85)
 """Of all voxels: the least and the most that are not brain (nilearn's cutoffs)."""
