@@ -5,8 +5,8 @@ Usage::
     python docs/scripts/mask_repeatability.py docs/results/mask_repeatability.tsv BIDS [BIDS ...]
 
 To the mean of a series comes Gaussian noise of a thousandth of its 90th percentile, five times. By nilearn's
-EPI mask alone and by the app's: the standard deviation of the volume of the first mask and of the refined
-one, in percent; how far from their mean place the template's voxels come to lie on average; and the Dice
+EPI mask alone and by the app's: the volume of the first mask; its standard deviation and that of the refined
+one's, in percent; how far from their mean place the template's voxels come to lie on average; and the Dice
 coefficient of the refined mask with the template's.
 """
 
@@ -35,7 +35,7 @@ from pds_bids.prep.series import open_series
 REPEATS = 5
 NOISE = 1e-3
 
-COLUMNS = ("first_sd_percent", "refined_sd_percent", "place_mm", "dice")
+COLUMNS = ("first_ml", "first_sd_percent", "refined_sd_percent", "place_mm", "dice")
 
 
 def write_table(table: Path, datasets: Sequence[Path]) -> None:
@@ -79,7 +79,8 @@ def repeated(mean: Volume, mask: Callable[[Volume], Volume]) -> tuple[str, ...]:
         dice.append(overlap(brain, to_model))
     apart_mm = np.linalg.norm(np.array(places) - np.mean(places, axis=0), axis=-1).mean()
     spreads = [100 * np.std(sizes) / np.mean(sizes) for sizes in (first, refined)]
-    return *(f"{value:.2f}" for value in (*spreads, apart_mm)), f"{np.mean(dice):.3f}"
+    first_ml = np.mean(first) * float(np.prod(mean.grid.voxel_mm)) / 1000
+    return f"{first_ml:.0f}", *(f"{value:.2f}" for value in (*spreads, apart_mm)), f"{np.mean(dice):.3f}"
 
 
 def brain_of_template() -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ class Session:
 def session(name: str, series: Mapping[Modality, Scan], t1w: Scan) -> Session:
     """Plain means, without correction of motion, distortion or bias, of a real visit as of a simulated one.
 
-    The brain is nilearn's EPI mask of the mean BOLD volume, and for the three others that of b0.
+    The brain is the app's first mask of the mean BOLD volume, and for the three others that of b0.
     """
     bold, dwi = series[Modality.BOLD], series[Modality.DWI]
     weighted = np.asarray(dwi.bvals) > 50

@@ -22,8 +22,15 @@ GAP_SHARE = 0.02
 """Of all voxels: so many, thinly spread, lie between air and brain. Which two of them lie furthest apart,
 nilearn's own threshold, is chance: noise of a thousandth changed a real mask by 6 % (ADR 16)."""
 
-SHARE_BELOW = (0.20, 0.85)
-"""Of all voxels: the least and the most that are not brain (nilearn's cutoffs)."""
+LEAST_DARK = 0.20
+MOST_DARK = (0.85, 0.97)
+"""Of all voxels: what is not brain. The most in a usual field of view and in a wide one."""
+
+LEAST_BRIGHT_ML = 900.0
+"""What a wide field of view has left for the brain."""
+
+SMOOTHING_VOXELS = 0.42
+"""Standard deviation: one voxel of full width at half maximum, which nilearn smooths by, too."""
 
 INNER_MM = 6.0
 OUTER_MM = 5.0
@@ -51,11 +58,13 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
     """
     import nibabel as nb
     from nilearn.masking import MaskWarning, compute_epi_mask
+    from scipy import ndimage
 
     where = path or "reference"
     if np.ptp(reference.data) == 0:
         raise ParticipantError(where, "the volume is constant", "export the image again")
-    bright = (reference.data > gap_of_histogram(reference.data)).astype(np.float32)
+    smooth = reference.like(ndimage.gaussian_filter(reference.data, SMOOTHING_VOXELS))
+    bright = (smooth.data > gap_of_histogram(smooth)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MaskWarning)  # an empty mask is an error below
         image = compute_epi_mask(nb.Nifti1Image(bright, reference.affine), lower_cutoff=0.0, upper_cutoff=1.0)
@@ -70,16 +79,18 @@ def brain_mask(reference: Volume, path: Path | None = None) -> Volume:
     return mask
 
 
-def gap_of_histogram(data: NDArray[np.float32]) -> float:
+def gap_of_histogram(volume: Volume) -> float:
     """Middle of the widest range of intensities that holds no more than `GAP_SHARE` of the voxels.
 
     Examples
     --------
-    >>> float(gap_of_histogram(np.repeat(np.float32([0, 100]), [700, 300])))
+    >>> data = np.repeat(np.float32([0, 100]), [700, 300]).reshape(10, 10, 10)
+    >>> float(gap_of_histogram(Volume(data, np.eye(4))))
     50.0
     """
-    ranked = np.sort(data, axis=None)
-    first, last = (int(share * len(ranked)) for share in SHARE_BELOW)
+    ranked = np.sort(volume.data, axis=None)
+    dark = 1 - LEAST_BRIGHT_ML / volume_ml(volume.like(np.ones_like(volume.data)))
+    first, last = (int(share * len(ranked)) for share in (LEAST_DARK, np.clip(dark, *MOST_DARK)))
     width = max(1, int(GAP_SHARE * len(ranked)))
     ends = ranked[first:last], ranked[first + width : last + width]
     widest = int((ends[1] - ends[0]).argmax())

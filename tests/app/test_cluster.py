@@ -285,12 +285,11 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
     how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
     with patient, distributed.LocalCluster(**how) as local:
         victim = local.workers[0].pid
-        said = ""
+        said, over = "", threading.Event()
 
         def kill_at_work() -> None:
             nonlocal said
-            while said.count(": averaging ") < 2:  # of two visits to do
-                time.sleep(0.1)
+            while said.count(": averaging ") < 2 and not over.wait(0.1):  # of two visits to do
                 said += capsys.readouterr().out
             os.kill(victim, signal.SIGKILL)
 
@@ -298,6 +297,7 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(raw, tmp_path, capsys
         killer.start()
         run = RunConfig(scheduler=local.scheduler_address, only="preproc")
         code = participant.run(replace(config, run=run))
+        over.set()
         killer.join()
 
     assert code == 0
