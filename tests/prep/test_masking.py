@@ -3,6 +3,7 @@ import pytest
 from scipy import ndimage
 
 from pds_bids.core.errors import ParticipantError
+from pds_bids.core.volume import Volume
 from pds_bids.prep.atlas import template_mask
 from pds_bids.prep.masking import brain_mask, grow, refine_mask, template_distance, volume_ml
 from pds_bids.prep.quality import overlap
@@ -53,3 +54,18 @@ def test_noise_that_nobody_sees_does_not_move_the_first_mask(head):
     noisy = (head.like(blurred + generator.normal(0, 1, blurred.shape).astype(np.float32)) for _ in range(5))
     volumes = [volume_ml(brain_mask(volume)) for volume in noisy]
     assert max(volumes) / min(volumes) < 1.04
+
+
+def test_air_around_the_head_does_not_move_the_first_mask(head):
+    blurred = head.like(ndimage.gaussian_filter(head.data, 1.5))
+    padded = Volume(np.pad(blurred.data, 24), blurred.affine, blurred.space)
+    assert volume_ml(brain_mask(padded)) == pytest.approx(volume_ml(brain_mask(blurred)), rel=0.1)
+
+
+def test_a_noisy_mean_has_much_the_same_mask(head):
+    generator = np.random.default_rng(0)
+    sd = head.data.max() / 10
+    real, imaginary = generator.normal(0, sd, (2, *head.data.shape))
+    noisy = brain_mask(head.like(np.hypot(head.data + real, imaginary).astype(np.float32))).data > 0
+    clean = brain_mask(head).data > 0
+    assert 2 * (noisy & clean).sum() / (noisy.sum() + clean.sum()) > 0.9
