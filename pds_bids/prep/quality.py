@@ -49,7 +49,7 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "snr": Limit(10.0, np.inf, "the signal is only {:.1f} times the noise: expect a worse synthesis"),
 }
-"""Ten real scans of whole brains: a Dice of 0.94 to 0.97, determinants of 0.4 to 2.6, an SNR of 18 to 45."""
+"""Ten real scans of whole brains: a Dice of 0.94 to 0.96, determinants of 0.4 to 2.5, an SNR of 18 to 44."""
 
 
 def beyond_limits(facts: Mapping[str, Any]) -> tuple[str, ...]:
