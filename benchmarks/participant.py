@@ -203,11 +203,14 @@ class Round:
     import_s: float
     move_s: float
 
+    def calls_s(self, which: int) -> float:
+        """What the calls into ANTs take of a participant."""
+        return sum(call["cpu_s"] for call in self.accounts[which]["ants"].values())
+
     def bare_s(self, which: int) -> float:
         """What ANTs alone would take for a participant: its calls, its import, and moving the volumes."""
-        calls = self.accounts[which]["ants"]
-        inside = sum(call["cpu_s"] for call in calls.values())
-        return inside + calls["motion"]["calls"] * self.move_s + (0 if which else self.import_s)
+        moved = self.accounts[which]["ants"]["motion"]["calls"]
+        return self.calls_s(which) + moved * self.move_s + (0 if which else self.import_s)
 
 
 def once(case: str, scans: Path) -> Round:
@@ -245,10 +248,10 @@ def summary(case: str, rounds: Sequence[Round]) -> Row:
     row: Row = {"what": case}
     for which, name in enumerate(("first", "next")):
         took = [one.accounts[which]["cpu_s"] for one in rounds]
-        calls = [one.accounts[which]["ants"].values() for one in rounds]
-        inside = [sum(call["cpu_s"] for call in own) for own in calls]
         row[f"{name}_cpu_s"] = spread(took)
-        row[f"{name}_times_calls"] = spread([t / ants for t, ants in zip(took, inside, strict=True)])
+        row[f"{name}_times_calls"] = spread(
+            [t / one.calls_s(which) for t, one in zip(took, rounds, strict=True)]
+        )
         row[f"{name}_times_bare"] = spread(
             [t / one.bare_s(which) for t, one in zip(took, rounds, strict=True)]
         )

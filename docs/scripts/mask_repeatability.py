@@ -26,7 +26,7 @@ from pds_bids.core.volume import Volume
 from pds_bids.prep.atlas import template_mask
 from pds_bids.prep.bias import correct_bias
 from pds_bids.prep.diffusion import B0_LIMIT
-from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.masking import brain_mask, volume_ml
 from pds_bids.prep.orientation import canonical
 from pds_bids.prep.quality import overlap
 from pds_bids.prep.registration import align_affine
@@ -72,15 +72,19 @@ def repeated(mean: Volume, mask: Callable[[Volume], Volume]) -> tuple[str, ...]:
         noise = generator.normal(0, sd, mean.data.shape)
         noisy = mean.like((mean.data + noise).clip(0).astype(np.float32))
         flat = correct_bias(noisy, mask(noisy), config)
-        first.append(mask(flat).data.sum())
-        to_model, brain = align_affine(flat, mask(flat), config)
-        refined.append(brain.data.sum())
+        found = mask(flat)
+        first.append(volume_ml(found))
+        to_model, brain = align_affine(flat, found, config)
+        refined.append(volume_ml(brain))
         places.append(brain_of_template() @ np.linalg.inv(to_model).T)
         dice.append(overlap(brain, to_model))
     apart_mm = np.linalg.norm(np.array(places) - np.mean(places, axis=0), axis=-1).mean()
     spreads = [100 * np.std(sizes) / np.mean(sizes) for sizes in (first, refined)]
-    first_ml = np.mean(first) * float(np.prod(mean.grid.voxel_mm)) / 1000
-    return f"{first_ml:.0f}", *(f"{value:.2f}" for value in (*spreads, apart_mm)), f"{np.mean(dice):.3f}"
+    return (
+        f"{np.mean(first):.0f}",
+        *(f"{value:.2f}" for value in (*spreads, apart_mm)),
+        f"{np.mean(dice):.3f}",
+    )
 
 
 def brain_of_template() -> NDArray[np.float64]:

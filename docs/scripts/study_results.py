@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-TEMPLATE = "population template"
+from pds_bids.app.scores import TEMPLATE
 
 HEADER = (
     "site", "target", "method", "subjects", "psnr_db", "lowest", "highest", "ssim", "coverage_80",

@@ -89,7 +89,7 @@ def gap_of_histogram(volume: Volume) -> float:
     50.0
     """
     ranked = np.sort(volume.data, axis=None)
-    dark = 1 - LEAST_BRIGHT_ML / volume_ml(volume.like(np.ones_like(volume.data)))
+    dark = 1 - LEAST_BRIGHT_ML / (ranked.size * voxel_ml(volume))
     first, last = (int(share * len(ranked)) for share in (LEAST_DARK, np.clip(dark, *MOST_DARK)))
     width = max(1, int(GAP_SHARE * len(ranked)))
     ends = ranked[first:last], ranked[first + width : last + width]
@@ -147,7 +147,12 @@ def _model_distance() -> Volume:
 
 def volume_ml(mask: Volume) -> float:
     """Volume of a mask in millilitres."""
-    return float(mask.data.sum() * np.abs(np.linalg.det(mask.affine[:3, :3])) / 1000)
+    return float(mask.data.sum() * voxel_ml(mask))
+
+
+def voxel_ml(volume: Volume) -> float:
+    """Size of a voxel in millilitres."""
+    return float(np.abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
 
 
 def grow(mask: Volume, distance_mm: float) -> Volume:
