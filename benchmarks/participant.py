@@ -45,24 +45,30 @@ def participants(bids: str, account: str, *options: str) -> Cost:
     `account` receives the seconds of processor time of each and of ANTs in them; those of the first begin
     with the process.
     """
-    import torch
-
     from pds_bids.app import crew
+    from pds_bids.app import process as visits
     from pds_bids.cli.main import command
 
-    torch.set_num_threads(1)
     arguments = [bids, str(Path(account).with_suffix("")), "participant", "--omp-nthreads", "1", *options]
     ends: list[tuple[float, dict[str, list[Cost]]]] = [(0.0, {})]
-    with counted_ants() as calls, redirect_stdout(sys.stderr):
-        process = crew.process
+    calls: dict[str, list[Cost]] = defaultdict(list)
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(sys.stderr))
+        process, import_for_good = crew.process, visits.import_for_good
+
+        def imported(*modules: str) -> None:
+            import_for_good(*modules)
+            if "ants" in modules and len(ends) == 1:  # its import, too, is a cost
+                stack.enter_context(counted_ants(calls))
 
         def noted(*given: Any) -> Any:
             result = process(*given)
             ends.append((time.process_time(), {name: list(costs) for name, costs in calls.items()}))
             return result
 
-        with patch.object(crew, "process", noted):
-            whole = cost(lambda: command.main(arguments, standalone_mode=False))
+        stack.enter_context(patch.object(visits, "import_for_good", imported))
+        stack.enter_context(patch.object(crew, "process", noted))
+        whole = cost(lambda: command.main(arguments, standalone_mode=False))
     told = [
         {
             "cpu_s": end - start,
@@ -123,11 +129,9 @@ PROBES = {"participants": participants, "presets": presets, "move": move}
 
 
 @contextmanager
-def counted_ants() -> Iterator[dict[str, list[Cost]]]:
-    """Note the cost of every call into ANTs, under what it does."""
+def counted_ants(calls: dict[str, list[Cost]]) -> Iterator[None]:
+    """Note in `calls` the cost of every call into ANTs, under what it does."""
     import ants
-
-    calls: dict[str, list[Cost]] = defaultdict(list)
 
     def counting(function: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
@@ -150,7 +154,7 @@ def counted_ants() -> Iterator[dict[str, list[Cost]]]:
         for name, function in counted.items():
             patches.enter_context(patch.object(ants, name, function))
         patches.enter_context(patch.object(ants.internal, "get_lib_fn", library))
-        yield calls
+        yield
 
 
 def registration_name(arguments: Sequence[object], *_: object) -> str:

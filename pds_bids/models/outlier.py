@@ -65,10 +65,11 @@ def source_features(
     rows = torch.arange(len(source_B), device=source_B.device)
     source = bands_BMKXYZ[rows, source_B]
     brain = F.avg_pool3d(mask_B1XYZ, 2)
-    hidden = refiner.features(source, source_B).float()
+    features = refiner.features(source, source_B)
+    tissues = F.adaptive_avg_pool3d(refiner.logits(features).float().softmax(1) * brain, 2)
+    hidden = features.float()
     mean = _brain_mean(hidden, brain)
     sd = _brain_mean((hidden - mean[:, :, None, None, None]).square(), brain).sqrt()
-    tissues = F.adaptive_avg_pool3d(refiner.tissues(source, source_B).float().softmax(1) * brain, 2)
     unexplained = [
         _brain_mean(_residual(denoiser, source, source_B, context_BCXYZ, u).square(), brain) for u in TIMES
     ]

@@ -82,7 +82,11 @@ class TissueRefiner(nn.Module):
 
     def tissues(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
         """(B, 4, X, Y, Z) logits of the tissue fractions of each 2 x 2 x 2 block."""
-        return self.projector[-1](self.features(bands_BKXYZ, modality_B))
+        return self.logits(self.features(bands_BKXYZ, modality_B))
+
+    def logits(self, features_BCXYZ: Tensor) -> Tensor:
+        """(B, 4, X, Y, Z) what the features say of tissues."""
+        return self.projector[-1](features_BCXYZ)
 
     def features(self, bands_BKXYZ: Tensor, modality_B: Tensor) -> Tensor:
         """(B, C, X, Y, Z) of the tissue space: what the tissue logits are a linear function of."""

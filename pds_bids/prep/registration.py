@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,9 +76,28 @@ class Alignment:
         return self.t1w_to_model is not None
 
 
-def align(
-    reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfig
-) -> tuple[Alignment, Volume, tuple[str, ...]]:
+class Aligned(NamedTuple):
+    """What `align` found.
+
+    Attributes
+    ----------
+    alignment
+        Without SyN yet.
+    mask
+        Refined brain mask, native grid.
+    t1w_field
+        Bias field of the T1w image (see `ThroughT1w`), where it showed the way.
+    warnings
+        Sentences for the user.
+    """
+
+    alignment: Alignment
+    mask: Volume
+    t1w_field: Volume | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def align(reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfig) -> Aligned:
     """Affine alignment of a source to the template, through the T1w image where that works.
 
     Parameters
@@ -88,29 +108,21 @@ def align(
         First brain mask, native grid.
     t1w
         Whole head, or None.
-
-    Returns
-    -------
-    alignment
-        Without SyN yet.
-    mask
-        Refined brain mask, native grid.
-    warnings
-        Sentences for the user.
     """
     matrix, refined = align_affine(reference, mask, config)
     warnings: tuple[str, ...] = ()
     t1w_to_model: Matrix | None = None
+    t1w_field: Volume | None = None
     if t1w is not None:
         through = _through_t1w(reference, refined, t1w, matrix, config)
         if through is not None and _agree(refined, matrix, through.source):
-            matrix, t1w_to_model = through
+            matrix, t1w_to_model, t1w_field = through
             refined = refine_mask(mask, matrix)
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
     quality = affine_quality(reference, refined, matrix)
     alignment = Alignment(reference.grid, matrix, quality=quality, t1w_to_model=t1w_to_model)
-    return alignment, refined, warnings
+    return Aligned(alignment, refined, t1w_field, warnings)
 
 
 def _through_t1w(

@@ -83,7 +83,7 @@ def _indexed(png: str) -> str:
     rgba = colours.view(np.uint8).reshape(-1, 4)
     picture.putpalette(rgba[:, :3].tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, format="png", optimize=True, transparency=rgba[:, 3].tobytes())
+    picture.save(buffer, format="png", transparency=rgba[:, 3].tobytes())
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
