@@ -160,6 +160,16 @@ def estimate_warp(
     return results
 
 
+def mutual_information(fixed: Volume, moving: Volume, mask: Volume, config: PrepConfig) -> float:
+    """Of two volumes on one grid inside a mask (Mattes 2003), nats."""
+    import ants
+
+    fixed.require(moving)
+    set_threads(config)
+    images = to_ants(fixed), to_ants(moving)
+    return -float(ants.image_similarity(*images, "MattesMutualInformation", fixed_mask=to_ants(mask)))
+
+
 def write_composite(transforms: Sequence[Path], path: Path) -> None:
     """Write a chain of transforms as one ITK composite, uncollapsed: the same bytes at any time of day.
 

@@ -57,6 +57,20 @@ def test_masks_that_differ_do_not_pull_two_images_apart(head, aligned):
     assert error.mean() < 0.5  # by the masks alone: 4.3
 
 
+@pytest.mark.parametrize("caught", [0, 1])
+def test_a_search_that_is_caught_on_its_way_gives_way_to_the_one_back(caught, head, aligned, monkeypatch):
+    _, mask = aligned
+    moved = head.affine.copy()
+    moved[:3, 3] += (6.0, 0.0, -4.0)
+    other = Volume(2000 - head.data * (head.data > 0), moved)
+    right = head.affine @ np.linalg.inv(moved)
+    astray = np.eye(4)
+    found = iter([[astray, np.linalg.inv(right)], [right, astray]][caught])
+    monkeypatch.setattr("pds_bids.prep.registration._rigid", lambda *_: next(found))
+    matrix = align_rigid(head, mask, other, Volume(mask.data, moved), PrepConfig(threads=1))
+    np.testing.assert_allclose(matrix, right)
+
+
 def oblique(native_grid: Grid) -> Grid:
     rotation = nb.eulerangles.euler2mat(0.1, -0.15, 0.2)
     affine = np.eye(4)

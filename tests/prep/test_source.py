@@ -11,8 +11,9 @@ from pds_bids.core.volume import MODEL_GRID, Volume
 from pds_bids.prep.diffusion import reduce_dwi
 from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.orientation import canonical
 from pds_bids.prep.reduced import Reduced
-from pds_bids.prep.registration import Aligned, to_native
+from pds_bids.prep.registration import Aligned, align, align_rigid, to_native
 from pds_bids.prep.series import NO_AFFINE
 from pds_bids.prep.source import NO_CONTEXT, align_reference, load_head, prepare
 
@@ -163,6 +164,18 @@ def test_a_real_pair(shared_data, tmp_path):
     reference, _ = align_reference(dwi.volume, brain_mask(dwi.volume), prepared, PrepConfig())
     inside = prepared.model_mask.data > 0
     assert np.mean(reference.data[inside] > 0) > 0.99
+
+
+def test_two_real_volumes_of_a_turned_head_come_to_lie_on_each_other(shared_data):
+    root = shared_data / "bids_real"
+    pair = [canonical(reduce_real(root, "sub-03", datatype).volume) for datatype in ("func", "dwi")]
+    volumes = [(volume, align(volume, brain_mask(volume), None, PrepConfig()).mask) for volume in pair]
+    there, back = (
+        align_rigid(*fixed, *moving, PrepConfig()) for fixed, moving in (volumes, reversed(volumes))
+    )
+    np.testing.assert_allclose(there @ back, np.eye(4), atol=1e-6)
+    turned = np.degrees(np.arctan2(there[1, 0], there[0, 0]))
+    assert turned == pytest.approx(-8.9, abs=1.0)  # by the search with the BOLD volume held still: -6.7
 
 
 @pytest.mark.parametrize(
