@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import MODEL_GRID, MODEL_SPACE, Volume
 from pds_bids.prep.atlas import template, template_mask
-from pds_bids.prep.bias import bias_field, without_field
+from pds_bids.prep.bias import correct_bias
 from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.engine import AFFINE, FINE_AFFINE, RIGID, estimate_linear, schedule
 from pds_bids.prep.masking import grow
@@ -37,14 +37,10 @@ DARK = 0.02
 
 
 class ThroughT1w(NamedTuple):
-    """The two ways that one registration by the T1w image yields, (4, 4) world -> model world each.
-
-    `field` is the bias field of the T1w image, on a grid of its own in T1w space.
-    """
+    """The two ways that one registration by the T1w image yields, (4, 4) world -> model world each."""
 
     source: Matrix
     t1w: Matrix
-    field: Volume
 
 
 def affine_through_t1w(
@@ -74,23 +70,20 @@ def affine_through_t1w(
     if to_source is None:
         return None
     brain = resample(mask, head.grid, np.linalg.inv(to_source), "nearest", space=head.space)
-    field = bias_field(head, brain, config)
-    flat = without_field(head, field, brain)
+    flat = correct_bias(head, brain, config)
     rim = grow(template_mask(), RIM_MM)
     stages = schedule(config, AFFINE, FINE_AFFINE)
     to_model = estimate_linear(template(), flat, stages, config, start=direct @ to_source, fixed_mask=rim)
-    return ThroughT1w(to_model @ np.linalg.inv(to_source), to_model, field)
+    return ThroughT1w(to_model @ np.linalg.inv(to_source), to_model)
 
 
-def t1w_context(t1w: Volume, field: Volume, to_model: Matrix, model_mask: Volume) -> Volume | None:
+def t1w_context(t1w: Volume, to_model: Matrix, model_mask: Volume, config: PrepConfig) -> Volume | None:
     """The T1w image as the networks see it: on the model grid in one resampling, its bias field removed.
 
     Parameters
     ----------
     t1w
         Whole head.
-    field
-        Its bias field, on any grid: it is so smooth that a second N4 would find the same.
     to_model
         (4, 4) T1w world -> model world.
     model_mask
@@ -116,8 +109,7 @@ def t1w_context(t1w: Volume, field: Volume, to_model: Matrix, model_mask: Volume
     brain = masked.data[model_mask.data > 0]
     if np.mean(brain > DARK * np.percentile(brain, 95)) < MIN_COVERAGE:
         return None
-    there = resample(field, MODEL_GRID, to_model, space=MODEL_SPACE, outside="nearest")
-    return without_field(masked, there, model_mask)
+    return correct_bias(masked, model_mask, config)
 
 
 def _head_to_source(

@@ -14,12 +14,7 @@ FITTING_MM = 8.0
 
 
 def correct_bias(volume: Volume, mask: Volume, config: PrepConfig) -> Volume:
-    """Estimate the field, and remove it: see `bias_field` and `without_field`."""
-    return without_field(volume, bias_field(volume, mask, config), mask)
-
-
-def bias_field(volume: Volume, mask: Volume, config: PrepConfig) -> Volume:
-    """The smooth field without which the histogram inside the mask is sharpest.
+    """Divide by the smooth field that makes the histogram inside the mask sharpest.
 
     Parameters
     ----------
@@ -31,7 +26,7 @@ def bias_field(volume: Volume, mask: Volume, config: PrepConfig) -> Volume:
     Returns
     -------
     Volume
-        Same grid, > 0 wherever it is known.
+        Same grid, median inside the mask unchanged, >= 0.
     """
     import ants
 
@@ -39,17 +34,13 @@ def bias_field(volume: Volume, mask: Volume, config: PrepConfig) -> Volume:
     set_threads(config)
     shrink = max(1, round(FITTING_MM / float(np.median(volume.grid.voxel_mm))))
     levels = [20] if config.sloppy else [50, 50, 30]
-    return from_ants(
+    field = from_ants(
         ants.n4_bias_field_correction(
             to_ants(volume), mask=to_ants(mask), shrink_factor=shrink,
             convergence={"iters": levels, "tol": 1e-6}, return_bias_field=True,
         ),
         volume.space,
     )  # fmt: skip
-
-
-def without_field(volume: Volume, field: Volume, mask: Volume) -> Volume:
-    """A volume divided by a field on its grid, its median inside the mask unchanged."""
     inside = mask.data > 0
     data = np.where(field.data > 0, volume.data / np.maximum(field.data, 1e-6), volume.data)
     data *= np.median(volume.data[inside]) / max(float(np.median(data[inside])), 1e-12)

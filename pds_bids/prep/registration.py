@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -77,28 +76,9 @@ class Alignment:
         return self.t1w_to_model is not None
 
 
-class Aligned(NamedTuple):
-    """What `align` found.
-
-    Attributes
-    ----------
-    alignment
-        Without SyN yet.
-    mask
-        Refined brain mask, native grid.
-    t1w_field
-        Bias field of the T1w image (see `ThroughT1w`), where it showed the way.
-    warnings
-        Sentences for the user.
-    """
-
-    alignment: Alignment
-    mask: Volume
-    t1w_field: Volume | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def align(reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfig) -> Aligned:
+def align(
+    reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfig
+) -> tuple[Alignment, Volume, tuple[str, ...]]:
     """Affine alignment of a source to the template, through the T1w image where that works.
 
     Parameters
@@ -109,21 +89,29 @@ def align(reference: Volume, mask: Volume, t1w: Volume | None, config: PrepConfi
         First brain mask, native grid.
     t1w
         Whole head, or None.
+
+    Returns
+    -------
+    alignment
+        Without SyN yet.
+    mask
+        Refined brain mask, native grid.
+    warnings
+        Sentences for the user.
     """
     matrix, refined = align_affine(reference, mask, config)
     warnings: tuple[str, ...] = ()
     t1w_to_model: Matrix | None = None
-    t1w_field: Volume | None = None
     if t1w is not None:
         through = _through_t1w(reference, refined, t1w, matrix, config)
         if through is not None and _agree(refined, matrix, through.source):
-            matrix, t1w_to_model, t1w_field = through
+            matrix, t1w_to_model = through
             refined = refine_mask(mask, matrix)
         else:
             warnings = ("the T1w image could not be registered: the source went to the template directly",)
     quality = affine_quality(reference, refined, matrix)
     alignment = Alignment(reference.grid, matrix, quality=quality, t1w_to_model=t1w_to_model)
-    return Aligned(alignment, refined, t1w_field, warnings)
+    return alignment, refined, warnings
 
 
 def _through_t1w(

@@ -99,7 +99,7 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
     reference, stored = canonical(reduced.volume), reduced.volume.grid
     head, unused = _usable_head(t1w)
     first = canonical(reduced.mask) if reduced.mask else brain_mask(reference, reduced.path)
-    alignment, mask, t1w_field, found = align(reference, first, head, config)
+    alignment, mask, found = align(reference, first, head, config)
     require_success(reduced.path, alignment.quality)
     model_mask = to_model(mask, alignment)
     model_mask = model_mask.like(model_mask.data > 0.5)
@@ -108,7 +108,7 @@ def _prepare(reduced: Reduced, t1w: Path | None, config: PrepConfig) -> Prepared
         raise ParticipantError(
             reduced.path, "has no signal in most of the brain", "check the image and its scaling"
         )
-    context, unseen = _context(head, t1w_field, alignment, model_mask)
+    context, unseen = _context(head, alignment, model_mask, config)
     return Prepared(
         reduced.volume,
         stored_on(mask, stored),
@@ -132,14 +132,14 @@ def _usable_head(t1w: Path | None) -> tuple[Volume | None, tuple[str, ...]]:
 
 
 def _context(
-    head: Volume | None, field: Volume | None, alignment: Alignment, model_mask: Volume
+    head: Volume | None, alignment: Alignment, model_mask: Volume, config: PrepConfig
 ) -> tuple[Volume | None, tuple[str, ...]]:
     """The T1w image for the networks if it showed the way, and a warning if it is of no use to them."""
-    if head is None or field is None or alignment.t1w_to_model is None:
+    if head is None or alignment.t1w_to_model is None:
         return None, ()
     context: Volume | None = None
     with suppress(ParticipantError), failures_of("the T1w image"):  # they do without; not so with a full disk
-        context = t1w_context(head, field, alignment.t1w_to_model, model_mask)
+        context = t1w_context(head, alignment.t1w_to_model, model_mask, config)
     return context, () if context else (NO_CONTEXT,)
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def aligned(head, sloppy):
-    alignment, mask, _, warnings = align(head, brain_mask(head), None, sloppy)
+    alignment, mask, warnings = align(head, brain_mask(head), None, sloppy)
     assert warnings == ()
     return alignment, mask
 
@@ -83,7 +83,7 @@ def oblique(native_grid: Grid) -> Grid:
 
 def test_an_oblique_grid_does_not_matter(head, make_head, native_grid, aligned, truth, sloppy):
     here = make_head(oblique(native_grid))
-    alignment, *_ = align(here, brain_mask(here), None, sloppy)
+    alignment, _, _ = align(here, brain_mask(here), None, sloppy)
     assert corner_error_mm(alignment.to_model, aligned[0].to_model) < 2.0
     was = to_model(head, aligned[0]).data
     now = to_model(here, alignment).data
@@ -182,7 +182,7 @@ def test_names_that_ants_would_take_apart(head, warped, sloppy, tmp_path):
 
 def test_bit_identical_with_one_thread(head, aligned, sloppy, warped, tmp_path):
     alignment, mask = aligned
-    again, mask_again, *_ = align(head, brain_mask(head), None, sloppy)
+    again, mask_again, _ = align(head, brain_mask(head), None, sloppy)
     np.testing.assert_array_equal(again.to_model, alignment.to_model)
     np.testing.assert_array_equal(mask_again.data, mask.data)
     rewarped = add_warp(again, warped[1], tmp_path, sloppy)
@@ -190,5 +190,5 @@ def test_bit_identical_with_one_thread(head, aligned, sloppy, warped, tmp_path):
 
 
 def test_full_effort_is_closer_than_sloppy(head, aligned, truth):
-    alignment, *_ = align(head, brain_mask(head), None, PrepConfig())
+    alignment, _, _ = align(head, brain_mask(head), None, PrepConfig())
     assert corner_error_mm(alignment.to_model, truth) < 1.0

@@ -13,7 +13,7 @@ from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.orientation import canonical
 from pds_bids.prep.reduced import Reduced
-from pds_bids.prep.registration import Aligned, align, align_rigid, to_native
+from pds_bids.prep.registration import align, align_rigid, to_native
 from pds_bids.prep.series import NO_AFFINE
 from pds_bids.prep.source import NO_CONTEXT, align_reference, load_head, prepare
 
@@ -100,7 +100,7 @@ def test_dropout_lies_inside_the_field_of_view(prepared, head, sloppy):
 
 
 def test_a_series_without_signal_is_named(prepared, head, sloppy, tmp_path, monkeypatch):
-    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: Aligned(prepared.alignment, prepared.mask))
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (prepared.alignment, prepared.mask, ()))
     dim = head.like(head.data - 5000.0)
     with pytest.raises(ParticipantError, match=r"dim\.nii\.gz: has no signal.*\(no affine in the header"):
         prepare(Reduced(tmp_path / "dim.nii.gz", dim, {}, (NO_AFFINE,)), None, tmp_path, sloppy)
@@ -108,7 +108,7 @@ def test_a_series_without_signal_is_named(prepared, head, sloppy, tmp_path, monk
 
 @pytest.mark.parametrize("fault", ["cannot be read", "constant", "complex"])
 def test_a_series_survives_a_broken_t1w(fault, head, prepared, sloppy, tmp_path, monkeypatch):
-    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: Aligned(prepared.alignment, prepared.mask))
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (prepared.alignment, prepared.mask, ()))
     path = tmp_path / "sub-01_T1w.nii.gz"
     if fault == "cannot be read":
         path.write_bytes(b"nothing")
@@ -127,10 +127,10 @@ def test_a_t1w_of_no_use_to_the_networks_costs_nobody_the_rest(
 ):
     def context(*_):
         if of_no_use == "fails":
-            raise RuntimeError("ITK gave up")
+            raise RuntimeError("N4 gave up")
 
     through = replace(prepared.alignment, t1w_to_model=np.eye(4))
-    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: Aligned(through, prepared.mask, head))
+    monkeypatch.setattr("pds_bids.prep.source.align", lambda *_: (through, prepared.mask, ()))
     monkeypatch.setattr("pds_bids.prep.source.t1w_context", context)
     nb.save(nb.Nifti1Image(head.data, head.affine), tmp_path / "sub-01_T1w.nii.gz")
     reduced = Reduced(tmp_path / "bold.nii.gz", head, {}, ())
