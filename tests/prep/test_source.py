@@ -13,7 +13,7 @@ from pds_bids.prep.functional import reduce_bold
 from pds_bids.prep.masking import brain_mask
 from pds_bids.prep.orientation import canonical
 from pds_bids.prep.reduced import Reduced
-from pds_bids.prep.registration import align, align_rigid, to_native
+from pds_bids.prep.registration import align_affine, align_rigid, to_native
 from pds_bids.prep.series import NO_AFFINE
 from pds_bids.prep.source import NO_CONTEXT, align_reference, load_head, prepare
 
@@ -169,7 +169,7 @@ def test_a_real_pair(shared_data, tmp_path):
 def test_two_real_volumes_of_a_turned_head_come_to_lie_on_each_other(shared_data):
     root = shared_data / "bids_real"
     pair = [canonical(reduce_real(root, "sub-03", datatype).volume) for datatype in ("func", "dwi")]
-    volumes = [(volume, align(volume, brain_mask(volume), None, PrepConfig()).mask) for volume in pair]
+    volumes = [(one, align_affine(one, brain_mask(one), PrepConfig())[1]) for one in pair]
     there, back = (
         align_rigid(*fixed, *moving, PrepConfig()) for fixed, moving in (volumes, reversed(volumes))
     )
