@@ -1,4 +1,6 @@
 import numpy as np
+from nilearn.datasets import load_mni152_template
+from nilearn.image import smooth_img
 
 from pds_bids.core.volume import MODEL_GRID
 from pds_bids.prep.atlas import template, template_mask, tissue_probabilities
@@ -12,6 +14,15 @@ def test_the_brain_lies_inside_the_model_grid_with_margins():
         extent = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))
         assert extent[0] >= 2
         assert extent[-1] < MODEL_GRID.shape[axis] - 2
+
+
+def test_a_voxel_of_the_template_is_what_nilearn_smooths_there():
+    smooth = smooth_img(load_mni152_template(resolution=1), fwhm=2.0)
+    voxels = np.argwhere(template_mask().data > 0)[::97]
+    points = np.c_[voxels, np.ones(len(voxels))] @ MODEL_GRID.affine.T
+    there = np.rint(points @ np.linalg.inv(smooth.affine).T)[:, :3].astype(int)
+    expected = smooth.get_fdata(dtype=np.float32)[tuple(there.T)]
+    np.testing.assert_array_equal(template().data[tuple(voxels.T)], expected)
 
 
 def test_left_and_right_are_symmetric():

@@ -95,9 +95,10 @@ def test_a_title_is_text_and_never_markup(make_head):
     assert "<script" not in svg
 
 
-def test_the_palette_changes_no_colour(make_head):
+@pytest.mark.parametrize("cmap", ["gray", "viridis"])
+def test_a_smaller_picture_has_the_same_colours(cmap, make_head):
     head = make_head()
-    figure = mosaic(head, title="boldref", synthetic=False, n_slices=2, cmap="viridis")
+    figure = mosaic(head, title="boldref", synthetic=False, n_slices=2, cmap=cmap)
     image = figure.axes[0].images[0]
     drawn = image.to_rgba(image.get_array(), bytes=True)[..., :3].astype(int)
     assert np.abs(pixels(to_svg(figure)) - drawn).max() <= 1
