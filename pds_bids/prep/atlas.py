@@ -37,7 +37,7 @@ def template_mask() -> Volume:
 
 
 def _on_model_grid(image: Nifti1Image) -> Volume:
-    """Smoothed, for a voxel of 2 mm holds the mean of its 1 mm voxels.
+    """An image in voxels of 1 mm, smoothed, for a voxel of 2 mm holds the mean of those in it.
 
     The lattices share their points: nothing is interpolated, and what lies between them need not be smoothed.
     """

@@ -161,10 +161,12 @@ def estimate_warp(
 
 
 def mutual_information(fixed: Volume, moving: Volume, mask: Volume, config: PrepConfig) -> float:
-    """Of two volumes on one grid inside a mask (Mattes 2003), nats."""
+    """Of two volumes on one grid inside a mask (Mattes 2003), nats; 0 where the second shows nothing."""
     import ants
 
     fixed.require(moving)
+    if np.ptp(moving.data[mask.data > 0]) == 0:
+        return 0.0
     set_threads(config)
     images = to_ants(fixed), to_ants(moving)
     return -float(ants.image_similarity(*images, "MattesMutualInformation", fixed_mask=to_ants(mask)))

@@ -28,6 +28,7 @@ from pds_bids.prep.engine import (
 )
 from pds_bids.prep.failures import failures_of
 from pds_bids.prep.masking import refine_mask
+from pds_bids.prep.motion import rms_displacement_mm
 from pds_bids.prep.quality import MIN_DICE, affine_quality, overlap, warp_quality
 from pds_bids.prep.resampling import Interpolation, resample
 from pds_bids.prep.scratch import linked, scratch_folder
@@ -37,6 +38,10 @@ ITK_INTERPOLATORS: dict[Interpolation, str] = {
     "linear": "linear",
     "bspline": "bSpline",
 }
+
+MAX_PARTING_MM = 3.0
+"""Two searches for one rigid transform end 0.6 to 2.7 mm apart in twelve simulated people, and mutual
+information does not tell which of them is closer to the truth: only beyond this is one of them lost."""
 
 MAX_DETOUR_MM = 15.0
 """Direct and indirect way may part by distortion and noise, by a few mm; beyond this one of them is lost."""
@@ -156,10 +161,17 @@ def align_rigid(
 ) -> Matrix:
     """6-parameter transform between two images of one head: (4, 4) moving world -> fixed world.
 
-    Sought with either image held still, for a search is caught elsewhere then (in a real pair by 6 mm): the
-    way with more mutual information, inside the one mask and inside the other, is taken. The way back is then
-    its inverse.
+    Searched in both directions, for one may be caught where the other is not (in a real pair 6 mm away).
+    Where they part, the way with more mutual information, inside the one mask and inside the other, is taken.
     """
+    forth = _rigid(fixed, fixed_mask, moving, moving_mask, config)
+    try:
+        back = np.linalg.inv(_rigid(moving, moving_mask, fixed, fixed_mask, config))
+    except RuntimeError:  # of ITK: there is nothing to compare with
+        return forth
+    centre = fixed.affine @ [*(np.array(fixed.grid.shape) / 2), 1.0]
+    if rms_displacement_mm(forth @ np.linalg.inv(back), centre[:3]) < MAX_PARTING_MM:
+        return forth
 
     def shared(way: Matrix) -> float:
         here = resample(moving, fixed.grid, way, space=fixed.space)
@@ -168,9 +180,7 @@ def align_rigid(
             moving, there, moving_mask, config
         )
 
-    forth = _rigid(fixed, fixed_mask, moving, moving_mask, config)
-    back = _rigid(moving, moving_mask, fixed, fixed_mask, config)
-    return max(forth, np.linalg.inv(back), key=shared)
+    return max(forth, back, key=shared)
 
 
 def _rigid(

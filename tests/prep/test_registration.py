@@ -57,18 +57,40 @@ def test_masks_that_differ_do_not_pull_two_images_apart(head, aligned):
     assert error.mean() < 0.5  # by the masks alone: 4.3
 
 
+@pytest.mark.parametrize("astray_mm", [0.0, 500.0])
 @pytest.mark.parametrize("caught", [0, 1])
-def test_a_search_that_is_caught_on_its_way_gives_way_to_the_one_back(caught, head, aligned, monkeypatch):
+def test_a_search_that_is_caught_on_its_way_gives_way_to_the_one_back(
+    caught, astray_mm, head, aligned, monkeypatch
+):
     _, mask = aligned
     moved = head.affine.copy()
     moved[:3, 3] += (6.0, 0.0, -4.0)
     other = Volume(2000 - head.data * (head.data > 0), moved)
     right = head.affine @ np.linalg.inv(moved)
     astray = np.eye(4)
+    astray[2, 3] = astray_mm
     found = iter([[astray, np.linalg.inv(right)], [right, astray]][caught])
     monkeypatch.setattr("pds_bids.prep.registration._rigid", lambda *_: next(found))
     matrix = align_rigid(head, mask, other, Volume(mask.data, moved), PrepConfig(threads=1))
     np.testing.assert_allclose(matrix, right)
+
+
+@pytest.mark.parametrize("back", ["agrees", "fails"])
+def test_a_search_whose_way_back_is_no_better_is_believed(back, head, aligned, monkeypatch):
+    _, mask = aligned
+    right = np.eye(4)
+    right[0, 3] = 1.0
+
+    def rigid(fixed, *_):
+        if fixed is head:
+            return right
+        if back == "fails":
+            raise RuntimeError("ITK gave up")
+        return np.eye(4)
+
+    monkeypatch.setattr("pds_bids.prep.registration._rigid", rigid)
+    other = head.like(head.data.copy())
+    assert align_rigid(head, mask, other, mask, PrepConfig(threads=1)) is right
 
 
 def oblique(native_grid: Grid) -> Grid:
