@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ def spent(calls: Sequence[Cost]) -> dict[str, float]:
     return {"calls": len(calls), "cpu_s": sum(call.cpu_s for call in calls)}
 
 
+def before(bids: str, account: str, *options: str) -> Cost:
+    """As `participants`, but ANTs is asked for all that it was asked for before its work was cut."""
+    from benchmarks.registration import BEFORE, BEFORE_STOP
+    from pds_bids.prep import motion, registration
+
+    with (
+        patch.object(registration, "SYN", BEFORE),
+        patch.object(motion, "positions", partial(motion.positions, stage=BEFORE_STOP)),
+    ):
+        return participants(bids, account, *options)
+
+
 def presets(*images: str) -> Cost:
     """From a series to the atlas by antspyx as it comes: as many volumes as we take, one thread."""
     return cost(lambda: by_presets(*images))
@@ -125,7 +138,7 @@ def move(series: str) -> Cost:
         return cost(lambda: [ants.apply_transforms(volume, volume, [path], "bSpline") for _ in range(8)], 8)
 
 
-PROBES = {"participants": participants, "presets": presets, "move": move}
+PROBES = {"participants": participants, "before": before, "presets": presets, "move": move}
 
 
 @contextmanager
@@ -186,6 +199,15 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
     return {"Whole participants": whole, "What ANTs does": parts, "By the presets of ANTs": rivals}
 
 
+Accounts = Sequence[Mapping[str, Any]]
+"""Of the first and of the next one: `cpu_s`, and of every kind of call into ANTs `calls` and `cpu_s`."""
+
+
+def calls_s(account: Mapping[str, Any]) -> float:
+    """What the calls into ANTs take of a participant."""
+    return sum(call["cpu_s"] for call in account["ants"].values())
+
+
 @dataclass(frozen=True)
 class Round:
     """One case, once: two participants, one after the other, and what rivals take.
@@ -195,44 +217,44 @@ class Round:
     peak_mb
         Of the process that does both.
     accounts
-        Of the first and of the next one: `cpu_s`, and of every kind of call into ANTs `calls` and `cpu_s`.
+        What they took.
+    before
+        The same with ANTs as it was asked before its work was cut; nothing where options are given.
     presets_s, import_s, move_s
         Processor time of the same steps by ANTs' presets (0 where options are given), of a process that only
         imports ANTs, and of moving one volume by ANTs.
     """
 
     peak_mb: float
-    accounts: Sequence[Mapping[str, Any]]
+    accounts: Accounts
+    before: Accounts
     presets_s: float
     import_s: float
     move_s: float
 
-    def calls_s(self, which: int) -> float:
-        """What the calls into ANTs take of a participant."""
-        return sum(call["cpu_s"] for call in self.accounts[which]["ants"].values())
-
     def bare_s(self, which: int) -> float:
         """What ANTs alone would take for a participant: its calls, its import, and moving the volumes."""
         moved = self.accounts[which]["ants"]["motion"]["calls"]
-        return self.calls_s(which) + moved * self.move_s + (0 if which else self.import_s)
+        return calls_s(self.accounts[which]) + moved * self.move_s + (0 if which else self.import_s)
 
 
 def once(case: str, scans: Path) -> Round:
     """A round of a case."""
     subject, datatypes, options = CASES[case]
-    total, accounts = two(scans / subject, datatypes, *options)
+    total, accounts = two("participants", scans / subject, datatypes, *options)
     images = [next((scans / subject / d).glob(f"*_{SUFFIXES[d]}.nii.gz")) for d in reversed(datatypes)]
     sys.stderr.write(f"{case}: {accounts}\n")
     return Round(
         total.peak_mb,
         accounts,
+        [] if options else two("before", scans / subject, datatypes)[1],
         0.0 if options else probe_cost("participant", "presets", *images).cpu_s,
         command_cost([sys.executable, "-c", "import ants"]).cpu_s,
         probe_cost("participant", "move", images[0]).cpu_s,
     )
 
 
-def two(subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, list[dict[str, Any]]]:
+def two(probe: str, subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, Accounts]:
     """A participant with these data types alone, then once more: the whole, and the account of each."""
     with tempfile.TemporaryDirectory() as name:
         bids, account = Path(name, "bids"), Path(name, "out.json")
@@ -243,7 +265,7 @@ def two(subject: Path, datatypes: Sequence[str], *options: str) -> tuple[Cost, l
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(path.resolve())
         (bids / "dataset_description.json").write_text(json.dumps(description), encoding="utf-8")
-        total = probe_cost("participant", "participants", bids, account, "-w", Path(name, "work"), *options)
+        total = probe_cost("participant", probe, bids, account, "-w", Path(name, "work"), *options)
         return total, json.loads(account.read_text(encoding="utf-8"))
 
 
@@ -254,11 +276,15 @@ def summary(case: str, rounds: Sequence[Round]) -> Row:
         took = [one.accounts[which]["cpu_s"] for one in rounds]
         row[f"{name}_cpu_s"] = spread(took)
         row[f"{name}_times_calls"] = spread(
-            [t / one.calls_s(which) for t, one in zip(took, rounds, strict=True)]
+            [t / calls_s(one.accounts[which]) for t, one in zip(took, rounds, strict=True)]
         )
         row[f"{name}_times_bare"] = spread(
             [t / one.bare_s(which) for t, one in zip(took, rounds, strict=True)]
         )
+        if all(one.before for one in rounds):
+            row[f"{name}_times_before"] = spread(
+                [t / calls_s(one.before[which]) for t, one in zip(took, rounds, strict=True)]
+            )
     row["peak_mb"] = round(max(one.peak_mb for one in rounds))
     return row
 
