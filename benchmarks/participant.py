@@ -59,7 +59,7 @@ def participants(bids: str, account: str, *options: str) -> Cost:
 
         def imported(*modules: str) -> None:
             import_for_good(*modules)
-            if "ants" in modules and len(ends) == 1:  # its import, too, is a cost
+            if "ants" in modules and len(ends) == 1:  # once, and not before it is imported: that is a cost
                 stack.enter_context(counted_ants(calls))
 
         def noted(*given: Any) -> Any:
@@ -274,17 +274,15 @@ def summary(case: str, rounds: Sequence[Round]) -> Row:
     row: Row = {"what": case}
     for which, name in enumerate(("first", "next")):
         took = [one.accounts[which]["cpu_s"] for one in rounds]
+        floors = {
+            "calls": [calls_s(one.accounts[which]) for one in rounds],
+            "bare": [one.bare_s(which) for one in rounds],
+            "before": [calls_s(one.before[which]) for one in rounds if one.before],
+        }
         row[f"{name}_cpu_s"] = spread(took)
-        row[f"{name}_times_calls"] = spread(
-            [t / calls_s(one.accounts[which]) for t, one in zip(took, rounds, strict=True)]
-        )
-        row[f"{name}_times_bare"] = spread(
-            [t / one.bare_s(which) for t, one in zip(took, rounds, strict=True)]
-        )
-        if all(one.before for one in rounds):
-            row[f"{name}_times_before"] = spread(
-                [t / calls_s(one.before[which]) for t, one in zip(took, rounds, strict=True)]
-            )
+        for floor, seconds in floors.items():
+            if seconds:
+                row[f"{name}_times_{floor}"] = spread([t / s for t, s in zip(took, seconds, strict=True)])
     row["peak_mb"] = round(max(one.peak_mb for one in rounds))
     return row
 

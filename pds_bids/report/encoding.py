@@ -31,11 +31,11 @@ def to_png(figure: Figure, dpi: int = 150) -> bytes:
 
 
 def _with_palette(png: str) -> str:
-    """A base64 PNG with its colours indexed, which is smaller: a colour map has only 256 of them."""
+    """A base64 PNG in grey or with indexed colours, which is smaller: a colour map has only 256 of them."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    grey = image.convert("L")  # to find out whether it is takes a tenth of the time that a palette takes
+    grey = image.convert("L")  # a tenth of the time that a palette takes
     buffer = io.BytesIO()
     (grey if grey.convert("RGB") == image else image.quantize(256)).save(buffer, format="png")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
