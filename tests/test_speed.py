@@ -17,6 +17,7 @@ from benchmarks.measure import Cost, cost
 from benchmarks.registration import BEFORE_STOP
 from pds_bids.core.config import PrepConfig, SynthesisConfig
 from pds_bids.core.modality import Modality
+from pds_bids.models.convolution import Convolution
 from pds_bids.models.denoiser import BANDS, N_CONTEXT
 from pds_bids.prep.atlas import template
 from pds_bids.prep.conversion import to_ants
@@ -90,3 +91,17 @@ def test_a_step_of_the_denoiser_takes_little_more_than_its_multiplications(one_t
         return cost(lambda: [plain(image) for _ in range(8)], 8).times(share)
 
     assert times_floor(lambda: cost(lambda: denoiser(bands, torch.tensor([[0.0, 0.5]]), context)), floor) < 6
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("channels", "out", "size", "grid"), [(96, 96, 3, (10, 12, 11)), (48, 24, 1, BANDS_GRID)]
+)
+def test_what_torch_leaves_to_a_loop_takes_less_by_ours(one_thread: None, channels, out, size, grid):
+    ours = Convolution(channels, out, size, padding=size // 2).to(memory_format=torch.channels_last_3d)
+    image = torch.randn(1, channels, *grid).to(memory_format=torch.channels_last_3d)
+
+    def loop() -> Cost:
+        return cost(lambda: [nn.Conv3d.forward(ours, image) for _ in range(4)], 4)
+
+    assert times_floor(lambda: cost(lambda: [ours(image) for _ in range(4)], 4), loop) < 0.9

@@ -14,11 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pds_bids.models.convolution import Convolution, is_channels_last
+
 
 def channel_norm(x_BCXYZ: Tensor) -> Tensor:
     """Root-mean-square norm over channels, voxel by voxel (independent of the field of view)."""
     size = torch.linalg.vector_norm(x_BCXYZ, dim=1, keepdim=True)
     return x_BCXYZ * (x_BCXYZ.shape[1] ** 0.5 / (size + 1e-3))
+
+
+def activated(x: Tensor) -> Tensor:
+    """SiLU, in the place of its argument where no gradient needs that any more."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 def zeroed(layer: nn.Conv3d) -> nn.Conv3d:
@@ -53,18 +60,18 @@ class ResBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, width: int) -> None:
         super().__init__()
-        self.conv_in = nn.Conv3d(c_in, c_out, 3, padding=1)
-        self.conv_out = zeroed(nn.Conv3d(c_out, c_out, 3, padding=1))
-        self.skip = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+        self.conv_in = Convolution(c_in, c_out, 3, padding=1)
+        self.conv_out = zeroed(Convolution(c_out, c_out, 3, padding=1))
+        self.skip = Convolution(c_in, c_out, 1) if c_in != c_out else nn.Identity()
         self.film = nn.Linear(width, 2 * c_out) if width else None
 
     def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
         """(B, c_in, X, Y, Z) to (B, c_out, X, Y, Z)."""
-        h = channel_norm(self.conv_in(F.silu(channel_norm(x_BCXYZ))))
+        h = channel_norm(self.conv_in(activated(channel_norm(x_BCXYZ))))
         if self.film is not None and times_BD is not None:
             scale, shift = self.film(times_BD)[..., None, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
-        return self.skip(x_BCXYZ) + self.conv_out(F.silu(h))
+        return self.conv_out(activated(h)) + self.skip(x_BCXYZ)
 
 
 class Level(nn.ModuleList):
@@ -85,8 +92,8 @@ class Attention(nn.Module):
         if channels % heads:
             raise ValueError(f"attention needs a multiple of {heads} channels, there are {channels}")
         self.heads = heads
-        self.qkv = nn.Conv3d(channels, 3 * channels, 1)
-        self.out = zeroed(nn.Conv3d(channels, channels, 1))
+        self.qkv = Convolution(channels, 3 * channels, 1)
+        self.out = zeroed(Convolution(channels, channels, 1))
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """(B, channels, X, Y, Z) to the same shape."""
@@ -132,7 +139,7 @@ class UNet(nn.Module):
         attention: bool,
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv3d(c_in, channels[0], 3, padding=1)
+        self.stem = Convolution(c_in, channels[0], 3, padding=1)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         levels = list(zip(channels, blocks, strict=True))
@@ -140,11 +147,11 @@ class UNet(nn.Module):
             self.encoder.append(Level(ResBlock(c, c, width) for _ in range(n)))
             if level + 1 < len(levels):
                 c_next = channels[level + 1]
-                self.down.append(nn.Conv3d(c, c_next, 2, stride=2))
-                self.up.append(nn.Conv3d(c_next, c, 1))
+                self.down.append(Convolution(c, c_next, 2, stride=2))
+                self.up.append(Convolution(c_next, c, 1))
                 self.decoder.append(Level(ResBlock(2 * c if k == 0 else c, c, width) for k in range(n)))
         self.attention = Attention(channels[-1]) if attention else None
-        self.head = zeroed(nn.Conv3d(channels[0], c_out, 3, padding=1))
+        self.head = zeroed(Convolution(channels[0], c_out, 3, padding=1))
 
     def forward(self, x_BCXYZ: Tensor, times_BD: Tensor | None = None) -> Tensor:
         """(B, c_in, X, Y, Z) and (B, width) times to (B, c_out, X, Y, Z)."""
@@ -157,11 +164,8 @@ class UNet(nn.Module):
         if self.attention is not None:
             x = self.attention(x)
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            skip = skips.pop()
-            x = F.interpolate(up(x), scale_factor=2, mode="nearest")
-            x = torch.cat([x[..., : skip.shape[2], : skip.shape[3], : skip.shape[4]], skip], dim=1)
-            x = self._level(blocks, x, times_BD)
-        return self.head(F.silu(channel_norm(x)))
+            x = self._level(blocks, _beside(up(x), skips.pop()), times_BD)
+        return self.head(activated(channel_norm(x)))
 
     def _level(self, blocks: nn.Module, x_BCXYZ: Tensor, times_BD: Tensor | None) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
@@ -175,3 +179,11 @@ def _even(x_BCXYZ: Tensor) -> Tensor:
     if not any(odd):
         return x_BCXYZ
     return F.pad(x_BCXYZ, (0, odd[2], 0, odd[1], 0, odd[0]), mode="replicate")
+
+
+def _beside(coarse_BCXYZ: Tensor, skip_BCXYZ: Tensor) -> Tensor:
+    """A level's input: what comes from the coarser one, twice as fine, and what it saw itself."""
+    x, y, z = skip_BCXYZ.shape[2:]
+    order = torch.channels_last_3d if is_channels_last(skip_BCXYZ) else torch.contiguous_format
+    fine = F.interpolate(coarse_BCXYZ.contiguous(memory_format=order), scale_factor=2, mode="nearest")
+    return torch.cat([fine[..., :x, :y, :z], skip_BCXYZ], dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pds_bids.models.blocks import UNet
+from pds_bids.models.convolution import Convolution
 from pds_bids.models.denoiser import BANDS, N_CONTEXT, coordinates
 from pds_bids.models.wavelet import blocks_to_voxels
 
@@ -65,11 +66,11 @@ class TissueRefiner(nn.Module):
         super().__init__()
         c = config.projector
         self.projector = nn.Sequential(
-            nn.Conv3d(BANDS + 1 + 3, c, 3, padding=1),
+            Convolution(BANDS + 1 + 3, c, 3, padding=1),
             nn.SiLU(),
-            nn.Conv3d(c, c, 3, padding=1),
+            Convolution(c, c, 3, padding=1),
             nn.SiLU(),
-            nn.Conv3d(c, N_TISSUES, 1),
+            Convolution(c, N_TISSUES, 1),
         )
         self.unet = UNet(
             c_in=2 * BANDS + 2 * N_TISSUES + BANDS + 1 + N_CONTEXT,
