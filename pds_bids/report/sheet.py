@@ -61,9 +61,13 @@ class Sheet:
         """
         from matplotlib import colormaps
 
-        colours = colormaps[cmap].with_extremes(bad=missing)
-        canvas = self.layout.canvas(volumes)
-        self._axes.imshow(canvas, cmap=colours, vmin=0, vmax=1, interpolation="none", aspect="auto")
+        from pds_bids.report.picture import Picture
+
+        picture = Picture(self._axes, cmap=colormaps[cmap].with_extremes(bad=missing), interpolation="none")
+        picture.set_data(self.layout.canvas(volumes))
+        picture.set_clim(0, 1)
+        picture.set_extent(picture.get_extent())
+        self._axes.add_image(picture)
 
     def outline(self, volumes: Sequence[Volume], colour: str) -> None:
         """Draw the lines along which one volume a row crosses zero; NaN is crossed by no line."""
