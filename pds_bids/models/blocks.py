@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pds_bids.models.convolution import Convolution, is_channels_last
+from pds_bids.models.convolution import Convolution
 
 
 def channel_norm(x_BCXYZ: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def channel_norm(x_BCXYZ: Tensor) -> Tensor:
 
 
 def activated(x: Tensor) -> Tensor:
-    """SiLU, in the place of its argument where no gradient needs that any more."""
+    """SiLU; where no gradients are recorded, in the place of its argument."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -184,6 +184,5 @@ def _even(x_BCXYZ: Tensor) -> Tensor:
 def _beside(coarse_BCXYZ: Tensor, skip_BCXYZ: Tensor) -> Tensor:
     """A level's input: what comes from the coarser one, twice as fine, and what it saw itself."""
     x, y, z = skip_BCXYZ.shape[2:]
-    order = torch.channels_last_3d if is_channels_last(skip_BCXYZ) else torch.contiguous_format
-    fine = F.interpolate(coarse_BCXYZ.contiguous(memory_format=order), scale_factor=2, mode="nearest")
+    fine = F.interpolate(coarse_BCXYZ, scale_factor=2, mode="nearest")
     return torch.cat([fine[..., :x, :y, :z], skip_BCXYZ], dim=1)

@@ -13,22 +13,29 @@ from torch.nn import functional as F
 SMALL = 20480
 """Channels x planes x rows up to which torch leaves one volume to its loop (`use_mkldnn` of ATen)."""
 
+_OF_A_VOXEL = ((1, 1, 1), (1, 1, 1), (0, 0, 0))
+_OF_ITS_NEIGHBOURS = ((3, 3, 3), (1, 1, 1), (1, 1, 1))
 
-def is_channels_last(x_BCXYZ: Tensor) -> bool:
-    """Whether the channels of a voxel are neighbours in memory."""
-    return x_BCXYZ.is_contiguous(memory_format=torch.channels_last_3d)
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of a voxel are neighbours in memory: of volumes, or of kernels."""
+    return x.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 class Convolution(nn.Conv3d):
-    """`torch.nn.Conv3d`, but for how it is computed where a CPU is given channels-last volumes."""
+    """`torch.nn.Conv3d`, but for how it is computed by a CPU in full precision where channels come last."""
+
+    def __init__(self, c_in: int, c_out: int, size: int, *, stride: int = 1, padding: int = 0) -> None:
+        super().__init__(c_in, c_out, size, stride=stride, padding=padding)
+        self._way = (self.kernel_size, self.stride, self.padding)
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """(B, c_in, X, Y, Z) to (B, c_out, X', Y', Z')."""
-        if x_BCXYZ.device.type == "cpu" and is_channels_last(x_BCXYZ):
-            if self.kernel_size == (1, 1, 1):
+        if x_BCXYZ.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            if self._way == _OF_A_VOXEL and is_channels_last(x_BCXYZ):
                 return F.linear(x_BCXYZ.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
             one_and_small = len(x_BCXYZ) == 1 and x_BCXYZ.shape[1:4].numel() <= SMALL
-            if one_and_small and self.kernel_size == (3, 3, 3) and self.padding == self.stride == (1, 1, 1):
+            if self._way == _OF_ITS_NEIGHBOURS and one_and_small and is_channels_last(self.weight):
                 return self._by_planes(x_BCXYZ)
         return super().forward(x_BCXYZ)
 
@@ -37,5 +44,5 @@ class Convolution(nn.Conv3d):
         n = x_BCXYZ.shape[2]
         planes = F.pad(x_BCXYZ[0].movedim(1, 0), (0, 0, 0, 0, 0, 0, 1, 1))
         below, here, above = (F.conv2d(planes[k : k + n], self.weight[:, :, k], padding=1) for k in range(3))
-        total = below + here + above
-        return (total if self.bias is None else total + self.bias[:, None, None]).movedim(0, 1)[None]
+        assert self.bias is not None  # there is no argument to go without
+        return (below + here + above + self.bias[:, None, None])[None].movedim(2, 1)

@@ -31,11 +31,11 @@ def to_png(figure: Figure, dpi: int = 150) -> bytes:
 
 
 def _with_palette(png: str) -> str:
-    """A base64 PNG, in grey as it is, and else with indexed colours: a colour map has only 256."""
+    """A base64 PNG with indexed colours, of which a colour map has 256; as it is, if grey or seen through."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    if image.mode == "L":
+    if image.mode == "L" or image.getextrema()[-1] != (255, 255):
         return png
     buffer = io.BytesIO()
     image.convert("RGB").quantize(256).save(buffer, format="png")

@@ -61,13 +61,14 @@ class Sheet:
         """
         from matplotlib import colormaps
 
-        from pds_bids.report.picture import Picture
+        from pds_bids.report.slimimage import SlimImage
 
-        picture = Picture(self._axes, cmap=colormaps[cmap].with_extremes(bad=missing), interpolation="none")
-        picture.set_data(self.layout.canvas(volumes))
-        picture.set_clim(0, 1)
-        picture.set_extent(picture.get_extent())
-        self._axes.add_image(picture)
+        image = SlimImage(self._axes, cmap=colormaps[cmap].with_extremes(bad=missing), interpolation="none")
+        image.set_data(self.layout.canvas(volumes))
+        image.set_clim(0, 1)
+        image.set_extent(image.get_extent())
+        image.set_clip_path(self._axes.patch)
+        self._axes.add_image(image)
 
     def outline(self, volumes: Sequence[Volume], colour: str) -> None:
         """Draw the lines along which one volume a row crosses zero; NaN is crossed by no line."""

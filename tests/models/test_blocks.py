@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from pds_bids.models.blocks import Attention, ResBlock, TimeEmbedding, UNet, channel_norm
+from pds_bids.models.blocks import Attention, ResBlock, TimeEmbedding, UNet, activated, channel_norm
 
 
 def unet(width: int = 8, attention: bool = True) -> UNet:
@@ -26,6 +27,27 @@ def test_channel_norm_sees_a_crop_as_it_sees_the_whole(generator):
     crop = (..., slice(2, 6), slice(0, 3), slice(5, 8))
 
     assert torch.equal(channel_norm(x)[crop], channel_norm(x[crop]))
+
+
+def test_values_are_rectified_in_place_unless_gradients_are_recorded():
+    x = torch.tensor([-1.0, 2.0])
+
+    assert torch.equal(activated(x), F.silu(torch.tensor([-1.0, 2.0])))
+    assert torch.equal(x, torch.tensor([-1.0, 2.0]))
+    with torch.no_grad():
+        assert activated(x).data_ptr() == x.data_ptr()
+
+
+def test_what_a_network_is_given_stays_as_it_is(awake, generator):
+    network = awake(unet())
+    x, times = torch.randn((1, 3, 4, 4, 4), generator=generator), torch.randn((1, 8), generator=generator)
+    given = x.clone(), times.clone()
+
+    with torch.inference_mode():
+        network(x, times)
+
+    assert torch.equal(x, given[0])
+    assert torch.equal(times, given[1])
 
 
 def test_time_embedding_knows_which_time_is_whose():

@@ -5,11 +5,13 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pds_bids.core.errors import GridMismatch
 from pds_bids.core.volume import Volume, load_volume
 from pds_bids.report.encoding import to_png, to_svg
 from pds_bids.report.figures import Row, comparison, mosaic, overlay
+from pds_bids.report.patterns import pattern_maps
 from pds_bids.report.sheet import CONVENTION, SYNTHETIC
 
 HOSTILE = """<script>alert("1")</script> & $\\frac{1}{ 'ü'"""
@@ -20,13 +22,10 @@ def texts(svg: str) -> list[str]:
     return ["".join(node.itertext()) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def pixels(svg: str) -> np.ndarray:
-    """(rows, columns, 3) of the picture inside."""
-    from PIL import Image
-
-    found = re.search(r"data:image/png;base64,([^\"]+)", svg)
-    assert found
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))
+def pictures(svg: str) -> list[Image.Image]:
+    """Those inside."""
+    found = re.findall(r"data:image/png;base64,([^\"]+)", svg)
+    return [Image.open(io.BytesIO(base64.b64decode(png))) for png in found]
 
 
 def test_every_slice_of_a_synthetic_volume_says_so(make_head):
@@ -101,7 +100,48 @@ def test_a_smaller_picture_has_the_same_colours(cmap, make_head):
     figure = mosaic(head, title="boldref", synthetic=False, n_slices=2, cmap=cmap)
     image = figure.axes[0].images[0]
     drawn = image.to_rgba(image.get_array(), bytes=True)[..., :3].astype(int)
-    assert np.abs(pixels(to_svg(figure)) - drawn).max() <= (cmap != "gray")
+    (picture,) = pictures(to_svg(figure))
+    assert picture.mode == ("L" if cmap == "gray" else "P")
+    assert np.abs(np.asarray(picture.convert("RGB")) - drawn).max() <= (cmap != "gray")
+
+
+@pytest.mark.parametrize("form", ["pdf", "eps", "png"])
+def test_a_figure_can_be_saved_in_other_forms(form, make_head):
+    buffer = io.BytesIO()
+
+    mosaic(make_head(), title="boldref", synthetic=False, n_slices=1).savefig(buffer, format=form)
+
+    assert len(buffer.getvalue()) > 10_000
+
+
+def test_a_figure_can_be_zoomed(make_head):
+    figure = mosaic(make_head(), title="boldref", synthetic=False, n_slices=1)
+    figure.axes[0].set_xlim(10, 60)
+    assert "clip-path" in to_svg(figure)
+
+    figure.axes[0].set_xlim(1000, 1010)
+
+    assert pictures(to_svg(figure)) == []
+
+
+def test_what_is_seen_through_stays_so(make_head):
+    figure = mosaic(make_head(), title="boldref", synthetic=False, n_slices=1)
+    image = figure.axes[0].images[0]
+    image.set_cmap(image.get_cmap().with_extremes(bad="none"))
+
+    (picture,) = pictures(to_svg(figure))
+
+    assert picture.getchannel("A").getextrema() == (0, 255)
+
+
+def test_what_has_no_value_shows_what_lies_behind(make_head):
+    head = make_head()
+    values = head.like(np.where(head.data > 0, 0.5, np.nan))
+
+    below, above, *_ = pictures(to_svg(pattern_maps(head, {"d": values}, title="d", label="d")))
+
+    assert below.mode == "L"
+    assert above.getchannel("A").getextrema() == (0, 255)
 
 
 @pytest.mark.parametrize("kind", ["contour", "edges"])
