@@ -22,7 +22,7 @@ def test_a_voxel_of_the_template_is_what_nilearn_smooths_there():
     points = np.c_[voxels, np.ones(len(voxels))] @ MODEL_GRID.affine.T
     there = np.rint(points @ np.linalg.inv(smooth.affine).T)[:, :3].astype(int)
     expected = smooth.get_fdata(dtype=np.float32)[tuple(there.T)]
-    np.testing.assert_array_equal(template().data[tuple(voxels.T)], expected)
+    np.testing.assert_allclose(template().data[tuple(voxels.T)], expected, atol=1e-6)
 
 
 def test_left_and_right_are_symmetric():
