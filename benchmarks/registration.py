@@ -31,6 +31,7 @@ from pds_bids.prep.conversion import Matrix, from_ants, grid_image, to_ants
 from pds_bids.prep.diffusion import choose_shell
 from pds_bids.prep.engine import SYN, Stage, estimate_linear, estimate_warp
 from pds_bids.prep.masking import brain_mask
+from pds_bids.prep.moving import moved
 from pds_bids.prep.orientation import canonical
 from pds_bids.prep.quality import warp_quality
 from pds_bids.prep.resampling import coarsen
@@ -261,7 +262,7 @@ def known_errors(volumes: Sequence[Volume], stage: Stage, n: int = 5) -> dict[fl
         move = np.eye(4)
         move[:3, :3] = Rotation.from_rotvec(generator.normal(size=3) * mm / 100).as_matrix()
         move[:3, 3] = centre - move[:3, :3] @ centre + generator.normal(size=3) * mm / 2
-        there = position(fixed, motion.moved(moving, move), stage) @ move
+        there = position(fixed, moved(moving, move), stage) @ move
         errors[mm].append(motion.rms_displacement_mm(there @ np.linalg.inv(here), centre))
     return {mm: float(np.mean(values)) for mm, values in errors.items()}
 

@@ -13,7 +13,8 @@ from pds_bids.core.config import PrepConfig
 from pds_bids.core.volume import Volume
 from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.engine import Stage, estimate_linear
-from pds_bids.prep.resampling import coarsen, resample
+from pds_bids.prep.moving import moved
+from pds_bids.prep.resampling import coarsen
 
 MAX_VOLUMES = 40
 """A mean of 40 volumes is already free of noise; more only cost time."""
@@ -97,13 +98,6 @@ def positions(
         last = estimate_linear(fixed, coarsen(volume, ESTIMATION_MM), [stage], config, start=last)
         found.append(last)
     return found
-
-
-def moved(volume: Volume, matrix: Matrix) -> Volume:
-    """A volume carried to where the reference lies, on the same grid."""
-    if np.array_equal(matrix, np.eye(4)):
-        return volume
-    return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
 
 
 def rms_displacement_mm(matrix: Matrix, centre: NDArray[np.float64]) -> float:

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from pds_bids.core.volume import Volume
+from pds_bids.prep.moving import moved
+from pds_bids.prep.resampling import resample
+
+OBLIQUE = Rotation.from_euler("xyz", (20, -10, 5), degrees=True).as_matrix() @ np.diag([2.0, 2.5, 4.0])
+
+
+def rigid(degrees: tuple[float, ...], shift_mm: tuple[float, ...], centre=(0.0, 0.0, 0.0)) -> np.ndarray:
+    """(4, 4) a turn about `centre` in mm, and a shift."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    matrix[:3, 3] = np.array(shift_mm) + centre - matrix[:3, :3] @ centre
+    return matrix
+
+
+def at_once(volume: Volume, matrix: np.ndarray) -> Volume:
+    """By one spline over all of space."""
+    return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
+
+
+def smooth(shape=(40, 36, 20), directions=OBLIQUE) -> Volume:
+    """Waves of 8 to 13 voxels on an oblique grid of long voxels."""
+    x, y, z = np.indices(shape)
+    data = 5 + np.sin(x / 1.3) * np.cos(y / 1.7 + 0.3) + np.sin(z / 2.1 + x / 5)
+    affine = np.eye(4)
+    affine[:3, :3] = directions
+    affine[:3, 3] = -directions @ (np.array(shape) - 1) / 2
+    return Volume(data.astype(np.float32), affine)
+
+
+INSIDE = (slice(6, -6), slice(6, -6), slice(5, -5))
+
+
+@pytest.mark.parametrize("directions", [OBLIQUE, np.diag([-2.0, 2.0, 2.0]), OBLIQUE[:, [2, 0, 1]]])
+@pytest.mark.parametrize(
+    ("degrees", "shift_mm", "percent"),
+    [((0.2, -0.1, 0.3), (0.3, -0.2, 0.4), 0.02), ((2, 1, -1.5), (1, 2, -1), 0.3)],
+)
+def test_it_is_what_one_spline_gives(directions, degrees, shift_mm, percent):
+    volume, matrix = smooth(directions=directions), rigid(degrees, shift_mm)
+
+    ours, expected = moved(volume, matrix).data[INSIDE], at_once(volume, matrix).data[INSIDE]
+
+    assert np.sqrt(np.mean((expected - volume.data[INSIDE]) ** 2)) > 0.05  # it did move
+    assert np.sqrt(np.mean((ours - expected) ** 2)) < percent / 100
+
+
+def test_a_head_moved_there_and_back_has_lost_no_more(head):
+    matrix = rigid((1.0, -0.8, 0.5), (0.7, -0.4, 0.9))
+    brain = head.data > 300
+
+    ours, theirs = (move(move(head, matrix), np.linalg.inv(matrix)).data for move in (moved, at_once))
+
+    lost = [float(np.abs(data - head.data)[brain].mean()) for data in (ours, theirs)]
+    assert 0 < lost[0] < 1.02 * lost[1]
+
+
+def test_whole_voxels_are_moved_as_they_are():
+    volume = smooth(directions=np.diag([2.0, 2.0, 2.0]))
+
+    there = moved(volume, rigid((0, 0, 0), (4.0, -2.0, 6.0)))
+
+    np.testing.assert_allclose(there.data[2:, :-1, 3:], volume.data[:-2, 1:, :-3], atol=1e-4)
+    np.testing.assert_allclose(there.data[0, :-1, 3:], volume.data[0, 1:, :-3], atol=1e-4)
+
+
+def test_what_did_not_move_is_left_alone():
+    volume = smooth()
+
+    assert moved(volume, np.eye(4)) is volume
+
+
+def test_far_turns_are_done_at_once():
+    volume, matrix = smooth(), rigid((3, 2, 12), (1, 2, 3))
+
+    np.testing.assert_array_equal(moved(volume, matrix).data, at_once(volume, matrix).data)
+
+
+def test_nothing_overshoots():
+    step = smooth().like(np.where(np.indices((40, 36, 20))[0] < 20, 0.0, 100.0).astype(np.float32))
+
+    there = moved(step, rigid((0.5, 0.5, 0.5), (0.7, 0.7, 0.7))).data
+
+    assert there.dtype == np.float32
+    assert (there.min(), there.max()) == (0, 100)
+
+
+@pytest.mark.parametrize("shape", [(7, 6, 1), (2, 5, 6), (1, 1, 1), (33, 17, 3)])
+def test_thin_volumes_are_moved(shape):
+    flat = Volume(np.full(shape, 3.0, np.float32), np.diag([2.0, 2.0, 2.0, 1.0]))
+
+    np.testing.assert_allclose(moved(flat, rigid((1, 1, 1), (0.5, 0.5, 0.5))).data, 3.0, rtol=1e-5)
