@@ -233,7 +233,7 @@ def volumes_of(path: Path) -> list[Volume]:
 
 def moved_mean(volumes: Sequence[Volume], positions: Sequence[Matrix]) -> Volume:
     """Mean of the volumes once they are moved."""
-    return volumes[0].like(np.mean([one.data for one in map(motion.moved, volumes, positions)], axis=0))
+    return volumes[0].like(np.mean([one.data for one in map(moved, volumes, positions)], axis=0))
 
 
 def found(volumes: Sequence[Volume], stage: Stage) -> tuple[Cost, list[Matrix]]:
@@ -245,26 +245,38 @@ def found(volumes: Sequence[Volume], stage: Stage) -> tuple[Cost, list[Matrix]]:
 
 def left_percent(volumes: Sequence[Volume], positions: Sequence[Matrix], brain: NDArray[np.bool_]) -> float:
     """Standard deviation over the volumes in the brain, once they are moved, in percent of the mean."""
-    lying = [volume.data[brain] for volume in map(motion.moved, volumes, positions)]
+    lying = [volume.data[brain] for volume in map(moved, volumes, positions)]
     return round(float(100 * np.mean(np.std(lying, axis=0)) / np.mean(lying)), 3)
 
 
 def known_errors(volumes: Sequence[Volume], stage: Stage, n: int = 5) -> dict[float, float]:
     """Mean displacement, mm, between where a volume is found that was moved and where it then is."""
-    from scipy.spatial.transform import Rotation
-
     fixed, moving = coarsen(volumes[0], motion.ESTIMATION_MM), volumes[len(volumes) // 2]
-    centre = (fixed.affine @ [*(np.array(fixed.data.shape) / 2), 1])[:3]
+    centre = centre_mm(fixed)
     here = position(fixed, moving, PATIENT)
     generator = np.random.default_rng(0)
     errors: dict[float, Any] = {mm: [] for mm in MOVES_MM}
     for mm in MOVES_MM * n:
-        move = np.eye(4)
-        move[:3, :3] = Rotation.from_rotvec(generator.normal(size=3) * mm / 100).as_matrix()
-        move[:3, 3] = centre - move[:3, :3] @ centre + generator.normal(size=3) * mm / 2
+        move = random_move(centre, mm, generator)
         there = position(fixed, moved(moving, move), stage) @ move
         errors[mm].append(motion.rms_displacement_mm(there @ np.linalg.inv(here), centre))
     return {mm: float(np.mean(values)) for mm, values in errors.items()}
+
+
+def centre_mm(volume: Volume) -> NDArray[np.float64]:
+    """(3,) middle of the field of view, RAS mm."""
+    centre: NDArray[np.float64] = (volume.affine @ [*(np.array(volume.data.shape) / 2), 1])[:3]
+    return centre
+
+
+def random_move(centre: NDArray[np.float64], mm: float, generator: np.random.Generator) -> Matrix:
+    """(4, 4) a turn about `centre` and a shift, which displace a head by about so many mm."""
+    from scipy.spatial.transform import Rotation
+
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_rotvec(generator.normal(size=3) * mm / 100).as_matrix()
+    move[:3, 3] = centre - move[:3, :3] @ centre + generator.normal(size=3) * mm / 2
+    return move
 
 
 def position(fixed: Volume, moving: Volume, stage: Stage) -> Matrix:
