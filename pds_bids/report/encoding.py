@@ -35,7 +35,7 @@ def _with_palette(png: str) -> str:
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    if image.mode == "L" or image.getextrema()[-1] != (255, 255):
+    if image.mode == "L" or image.getextrema()[-1] != (255, 255):  # matplotlib's are RGBA
         return png
     buffer = io.BytesIO()
     image.convert("RGB").quantize(256).save(buffer, format="png")

@@ -55,12 +55,14 @@ def test_it_is_the_convolution_of_torch(case, order, weights):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("how", ["autocast", "weights"])
 @pytest.mark.parametrize("case", ["one voxel", "small"])
-def test_half_precision_is_left_to_torch(case):
-    ours, theirs, shape = both(case)
-    x = channels_last(torch.randn(shape))
-    with torch.autocast("cpu", torch.bfloat16):
-        answers = [layer.to(memory_format=torch.channels_last_3d)(x) for layer in (ours, theirs)]
+def test_half_precision_is_left_to_torch(case, how):
+    *layers, shape = both(case)
+    half = torch.bfloat16 if how == "weights" else torch.float32
+    x = channels_last(torch.randn(shape)).to(half)
+    with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+        answers = [layer.to(half, memory_format=torch.channels_last_3d)(x) for layer in layers]
 
     assert answers[0].dtype == torch.bfloat16
     assert torch.equal(*answers)
