@@ -31,8 +31,8 @@ class Convolution(nn.Conv3d):
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """(B, c_in, X, Y, Z) to (B, c_out, X', Y', Z')."""
-        full = x_BCXYZ.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if full and x_BCXYZ.device.type == "cpu":
+        full_precision = x_BCXYZ.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if full_precision and x_BCXYZ.device.type == "cpu":
             if self._way == _OF_A_VOXEL and is_channels_last(x_BCXYZ):
                 return F.linear(x_BCXYZ.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
             one_and_small = len(x_BCXYZ) == 1 and x_BCXYZ.shape[1:4].numel() <= SMALL
