@@ -20,8 +20,7 @@ from benchmarks.registration import SERIES, centre_mm, random_move, volumes_of
 from pds_bids.core.volume import Volume
 from pds_bids.prep.conversion import Matrix
 from pds_bids.prep.masking import brain_mask
-from pds_bids.prep.moving import moved
-from pds_bids.prep.resampling import resample
+from pds_bids.prep.moving import moved, moved_at_once
 
 MOVES_MM = (0.2, 1.0, 3.0, 6.0)
 N_MOVES = 5
@@ -29,12 +28,7 @@ N_MOVES = 5
 Move = Callable[[Volume, Matrix], Volume]
 
 
-def at_once(volume: Volume, matrix: Matrix) -> Volume:
-    """By one cubic spline over all of space, with scipy."""
-    return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
-
-
-WAYS: Mapping[str, Move] = {"over all of space": at_once, "axis after axis": moved}
+WAYS: Mapping[str, Move] = {"over all of space": moved_at_once, "axis after axis": moved}
 
 
 def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
@@ -60,7 +54,7 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
                 row[f"lost percent, {name}"] = mean_percent(
                     [(way(way(volume, move), np.linalg.inv(move)), volume) for move in some], brain
                 )
-            ours = [(moved(volume, move), at_once(volume, move)) for move in some]
+            ours = [(moved(volume, move), moved_at_once(volume, move)) for move in some]
             losses.append(row | {"differ_percent": mean_percent(ours, brain)})
     return {"A volume moved": times, "What is lost": losses}
 

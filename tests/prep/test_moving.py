@@ -5,8 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pds_bids.core.volume import Volume
-from pds_bids.prep.moving import moved
-from pds_bids.prep.resampling import resample
+from pds_bids.prep.moving import moved, moved_at_once
 
 OBLIQUE = Rotation.from_euler("xyz", (20, -10, 5), degrees=True).as_matrix() @ np.diag([2.0, 2.5, 4.0])
 
@@ -17,11 +16,6 @@ def rigid(degrees: tuple[float, ...], shift_mm: tuple[float, ...], centre=(0.0, 
     matrix[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     matrix[:3, 3] = np.array(shift_mm) + centre - matrix[:3, :3] @ centre
     return matrix
-
-
-def at_once(volume: Volume, matrix: np.ndarray) -> Volume:
-    """By one spline over all of space."""
-    return resample(volume, volume.grid, matrix, "bspline", space=volume.space, outside="nearest")
 
 
 def smooth(shape=(40, 36, 20), directions=OBLIQUE) -> Volume:
@@ -42,7 +36,7 @@ def smooth(shape=(40, 36, 20), directions=OBLIQUE) -> Volume:
 def test_it_is_what_one_spline_gives(directions, degrees, shift_mm, off):
     volume, matrix = smooth(directions=directions), rigid(degrees, shift_mm)
 
-    ours, expected = moved(volume, matrix).data, at_once(volume, matrix).data
+    ours, expected = moved(volume, matrix).data, moved_at_once(volume, matrix).data
 
     assert np.sqrt(np.mean((expected - volume.data) ** 2)) > 0.05  # it did move
     assert np.sqrt(np.mean((ours - expected) ** 2)) < off
@@ -54,7 +48,7 @@ def test_its_rim_is_what_one_spline_gives(voxels):
     volume = smooth()
     matrix = rigid((0, 0, 0), tuple(OBLIQUE @ (voxels, -voxels, voxels)))
 
-    np.testing.assert_allclose(moved(volume, matrix).data, at_once(volume, matrix).data, atol=2e-3)
+    np.testing.assert_allclose(moved(volume, matrix).data, moved_at_once(volume, matrix).data, atol=2e-3)
 
 
 @pytest.mark.parametrize("long", [0, 1, 2])
@@ -65,9 +59,8 @@ def test_long_voxels_lose_no_more(long):
     affine = np.diag([*voxel_mm, 1.0])
     affine[:3, 3] = -50
     where = np.moveaxis(np.indices(shape), 0, -1) * voxel_mm - 50
-    direction = np.roll(
-        [0.6 * np.pi / 5, 0.5 * np.pi, 0.3 * np.pi], long
-    )  # at most 0.6 of what voxels can hold
+    # At most 0.6 of what voxels can hold.
+    direction = np.roll([0.6 * np.pi / 5, 0.5 * np.pi, 0.3 * np.pi], long)
     matrix = rigid(tuple(np.roll([0, 4.0, 3.0], long)), (0, 0, 0))
 
     def wave(places: np.ndarray) -> np.ndarray:
@@ -76,7 +69,9 @@ def test_long_voxels_lose_no_more(long):
     volume, true = Volume(wave(where).astype(np.float32), affine), wave(where @ matrix[:3, :3])
 
     inside = tuple(slice(n // 4, -n // 4) for n in shape)
-    lost = [np.sqrt(np.mean((move(volume, matrix).data - true)[inside] ** 2)) for move in (moved, at_once)]
+    lost = [
+        np.sqrt(np.mean((move(volume, matrix).data - true)[inside] ** 2)) for move in (moved, moved_at_once)
+    ]
     assert lost[0] < 1.1 * lost[1]
 
 
@@ -84,7 +79,7 @@ def test_a_head_moved_there_and_back_has_lost_no_more(head):
     matrix = rigid((1.0, -0.8, 0.5), (0.7, -0.4, 0.9))
     brain = head.data > 300
 
-    ours, theirs = (move(move(head, matrix), np.linalg.inv(matrix)).data for move in (moved, at_once))
+    ours, theirs = (move(move(head, matrix), np.linalg.inv(matrix)).data for move in (moved, moved_at_once))
 
     lost = [float(np.abs(data - head.data)[brain].mean()) for data in (ours, theirs)]
     assert 0 < lost[0] < 1.02 * lost[1]
@@ -109,7 +104,7 @@ def test_what_did_not_move_is_left_alone():
 def test_far_turns_are_done_at_once(degrees):
     volume, matrix = smooth(), rigid(degrees, (1, 2, 3))
 
-    np.testing.assert_array_equal(moved(volume, matrix).data, at_once(volume, matrix).data)
+    np.testing.assert_array_equal(moved(volume, matrix).data, moved_at_once(volume, matrix).data)
 
 
 @pytest.mark.parametrize(("low", "high", "least"), [(0, 100, 0), (-50, 100, -50), (50, 100, 0)])
@@ -128,4 +123,4 @@ def test_thin_volumes_are_moved(shape):
     volume = smooth(shape, np.diag([2.0, 2.0, 2.0]))
     matrix = rigid((0.3, 0.3, 0.3), (0.5, 0.5, 0.5))
 
-    np.testing.assert_allclose(moved(volume, matrix).data, at_once(volume, matrix).data, atol=0.02)
+    np.testing.assert_allclose(moved(volume, matrix).data, moved_at_once(volume, matrix).data, atol=0.02)
