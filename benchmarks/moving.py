@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import Cost, Row, cost, in_turn, run, spread
+from benchmarks.measure import Cost, Row, compared, cost, in_turn, run
 from benchmarks.registration import SERIES, centre_mm, random_move, volumes_of
 from pds_bids.core.volume import Volume
 from pds_bids.prep.conversion import Matrix
@@ -42,14 +42,10 @@ def measure(arguments: argparse.Namespace) -> Mapping[str, Sequence[Row]]:
         moves = {
             mm: [random_move(centre_mm(volume), mm, generator) for _ in range(N_MOVES)] for mm in MOVES_MM
         }
-        rivals = {name: partial(taken, way, volume, moves[1.0]) for name, way in WAYS.items()}
-        costs = in_turn(rivals, arguments.rounds)
-        for name, own in costs.items():
-            ratios = [a.cpu_s / b.cpu_s for a, b in zip(own, costs["axis after axis"], strict=True)]
-            row: Row = {"what": f"{kind}, {name}", "cpu_s": spread([one.cpu_s for one in own])}
-            times.append(row | {"times_cpu": spread(ratios)})
+        rivals = {f"{kind}, {name}": partial(taken, way, volume, moves[1.0]) for name, way in WAYS.items()}
+        times += compared(in_turn(rivals, arguments.rounds), f"{kind}, axis after axis")
         for mm, some in moves.items():
-            row = {"what": f"{kind}, {mm:g} mm"}
+            row: Row = {"what": f"{kind}, {mm:g} mm"}
             for name, way in WAYS.items():
                 row[f"lost percent, {name}"] = mean_percent(
                     [(way(way(volume, move), np.linalg.inv(move)), volume) for move in some], brain
